@@ -1,0 +1,88 @@
+"""What a core is: its kernel class, its instruction set, and how the compiler is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+
+class KernelClass(IntEnum):
+    """Which family of kernels a core runs; the number is the one in a module's header."""
+
+    SCALAR = 1  # Cortex-M0, M0+, M3: no packed arithmetic
+    DSP = 2  # Cortex-M4, M7, M33: SMLAD and friends
+    MVE = 3  # Cortex-M55: Helium
+
+
+class Isa(IntFlag):
+    """Instruction set features that a module may require; bits of its header."""
+
+    NONE = 0
+    THUMB2 = 1
+    DSP = 2
+    FPU_SINGLE = 4
+    MVE_INTEGER = 8
+
+
+@dataclass(frozen=True)
+class Core:
+    """A processor core.
+
+    Args:
+        name: Arm's name in lower case, `f` appended where an FPU is fitted.
+        kernel_class: family of kernels, or None for a core that gets no native module.
+        isa: features that native code may use.
+        zig_target: `-target` of `zig cc`.
+        zig_cpu: `-mcpu` of `zig cc`.
+    """
+
+    name: str
+    kernel_class: KernelClass | None
+    isa: Isa
+    zig_target: str = ""
+    zig_cpu: str = ""
+
+
+_SOFT = "thumb-freestanding-eabi"
+_HARD = "thumb-freestanding-eabihf"
+
+CORES = {
+    core.name: core
+    for core in (
+        Core("cortex-m0", KernelClass.SCALAR, Isa.NONE, _SOFT, "cortex_m0"),
+        Core("cortex-m0plus", KernelClass.SCALAR, Isa.NONE, _SOFT, "cortex_m0plus"),
+        Core("cortex-m3", KernelClass.SCALAR, Isa.THUMB2, _SOFT, "cortex_m3"),
+        Core(
+            "cortex-m4f",
+            KernelClass.DSP,
+            Isa.THUMB2 | Isa.DSP | Isa.FPU_SINGLE,
+            _HARD,
+            "cortex_m4",
+        ),
+        Core(
+            "cortex-m7",
+            KernelClass.DSP,
+            Isa.THUMB2 | Isa.DSP | Isa.FPU_SINGLE,
+            _HARD,
+            "cortex_m7",
+        ),
+        Core(
+            "cortex-m33",
+            KernelClass.DSP,
+            Isa.THUMB2 | Isa.DSP | Isa.FPU_SINGLE,
+            _HARD,
+            "cortex_m33",
+        ),
+        Core(
+            "cortex-m55",
+            KernelClass.MVE,
+            Isa.THUMB2 | Isa.DSP | Isa.FPU_SINGLE | Isa.MVE_INTEGER,
+            _HARD,
+            "cortex_m55+mve",
+        ),
+        Core("xtensa-lx7", None, Isa.NONE),
+        Core("cortex-a53", None, Isa.NONE),
+        Core("cortex-a72", None, Isa.NONE),
+        Core("cortex-a76", None, Isa.NONE),
+    )
+}

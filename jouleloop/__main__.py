@@ -1,0 +1,5 @@
+"""`python -m jouleloop`."""
+
+from jouleloop.cli import main
+
+main()

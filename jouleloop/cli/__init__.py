@@ -1,0 +1,72 @@
+"""The roof: one file per verb; each parses, calls one function and prints."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+import jouleloop
+from jouleloop.cli.output import progress_console
+from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, OverBudgetError
+
+app = typer.Typer(
+    name="jouleloop",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jouleloop {jouleloop.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def jouleloop_command(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take a decision model from training to a device that lives on joules, and back.
+
+    Example: jouleloop devices
+    """
+
+
+def _print_error(error: JouleloopError) -> None:
+    progress_console.print(f"jouleloop: error: {escape(error.message)}", soft_wrap=True)
+    if isinstance(error, OverBudgetError) and error.rows:
+        table = Table("what", "actual", "limit")
+        for row in error.rows:
+            table.add_row(*map(escape, row))
+        progress_console.print(table)
+    if error.hint:
+        progress_console.print(f"  {escape(error.hint)}", soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: run the command and translate errors into exit codes (1 user, 2 usage, 70 bug)."""
+    try:
+        app()
+    except JouleloopError as error:
+        _print_error(error)
+        sys.exit(EXIT_USER)
+    except KeyboardInterrupt:
+        sys.exit(130)  # 128 + SIGINT, as a shell expects
+    except OSError as error:
+        # A full disk, a missing file, no permission: the machine's state, not our bug.
+        progress_console.print(f"jouleloop: error: {escape(str(error))}", soft_wrap=True)
+        sys.exit(EXIT_USER)
+    except Exception:
+        traceback.print_exc()
+        progress_console.print("jouleloop: this is a bug; please report the lines above")
+        sys.exit(EXIT_BUG)
