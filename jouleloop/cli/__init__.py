@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -55,6 +56,8 @@ def _print_error(error: JouleloopError) -> None:
 
 def main() -> None:
     """Entry point: run the command and translate errors into exit codes (1 user, 2 usage, 70 bug)."""
+    # Ask to end, and every program and file that a command holds is closed on the way out.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
     except JouleloopError as error:
