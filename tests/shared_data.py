@@ -1,7 +1,4 @@
-"""Test data too large for the repository: other engines' models and published results.
-
-It lies in the folder that JOULELOOP_SHARED names, or in `shared` beside the repository.
-"""
+"""Data that tests can use when it lies beside the checkout; its absence skips, nothing else does."""
 
 from __future__ import annotations
 
@@ -10,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parent.parent
+
+def shared_folder() -> Path:
+    """The folder of shared data: JOULELOOP_SHARED, else `shared` beside the repository."""
+    given = os.environ.get("JOULELOOP_SHARED")
+    return Path(given) if given else Path(__file__).parents[2] / "shared"
 
 
-def shared_data(name: str) -> Path:
-    """Path of a file or folder of the shared data; skips the test where it is absent.
-
-    Args:
-        name: relative to the data folder, as `mlperf_tiny/published_results.csv`.
-    """
-    folder = Path(os.environ.get("JOULELOOP_SHARED") or REPOSITORY.parent / "shared")
-    path = folder / "data" / name
+def shared_file(relative: str) -> Path:
+    """Path of a shared file; skips the calling test, with the reason, when it is absent."""
+    path = shared_folder() / relative
     if not path.exists():
-        pytest.skip(f"shared data is absent: {name} (set JOULELOOP_SHARED to its folder)")
+        pytest.skip(f"no shared data {relative}; JOULELOOP_SHARED names the folder that holds it")
     return path
