@@ -34,7 +34,7 @@ def _print_version(wanted: bool) -> None:
 def jouleloop_command(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version"),
     ] = False,
 ) -> None:
     """Take a decision model from training to a device that lives on joules, and back.
@@ -55,7 +55,7 @@ def _print_error(error: JouleloopError) -> None:
 
 
 def main() -> None:
-    """Entry point: run the command and translate errors into exit codes (1 user, 2 usage, 70 bug)."""
+    """Run the command and translate errors into exit codes (1 user, 2 usage, 70 bug)."""
     # Ask to end, and every program and file that a command holds is closed on the way out.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
