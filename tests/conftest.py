@@ -13,11 +13,13 @@ import pytest
 from tests.processes import programs_with
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
 TIERS = frozenset({"pure", "host_c", "qemu", "broker", "browser", "train"})
 # Absent external test data is the one thing that the set-up cannot mend (tests/shared_data.py).
 ALLOWED_SKIP = "shared data"
+
+SESSION_VARIABLE = "JOULELOOP_TEST_SESSION"
 
 # The default run is the same every time; `--all` looks further, on fresh examples. Time is no
 # criterion on a shared machine.
@@ -85,14 +87,20 @@ def refuse_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = f"{place}:{line}: skipped in CI, where nothing may be missing: {reason}"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_program_left_behind() -> Iterator[None]:
-    """Every child inherits a tag in its environment; none may live when the last test is over."""
-    tag = f"JOULELOOP_TEST_SESSION={uuid.uuid4()}"
-    name, value = tag.split("=")
-    os.environ[name] = value
-    yield
+def pytest_sessionstart() -> None:
+    # Every program that a test starts inherits this, by which it is found again.
+    os.environ[SESSION_VARIABLE] = str(uuid.uuid4())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run that leaves a program behind. Not a fixture: an xfail would swallow that."""
+    tag = f"{SESSION_VARIABLE}={os.environ[SESSION_VARIABLE]}"
     survivors = programs_with(tag, names=("qemu-system-arm", "mosquitto", "chromium"))
-    for pid in survivors:
+    for pid, name in survivors.items():
         os.kill(pid, signal.SIGKILL)
-    assert not survivors, f"tests left programs running (killed now): {survivors}"
+        session.config.get_terminal_writer().line(
+            f"\ntests left {name} running (process {pid}, killed now)", red=True
+        )
+    if survivors:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
