@@ -18,5 +18,7 @@ def shared_file(relative: str) -> Path:
     """Path of a shared file; skips the calling test, with the reason, when it is absent."""
     path = shared_folder() / relative
     if not path.exists():
-        pytest.skip(f"no shared data {relative}; JOULELOOP_SHARED names the folder that holds it")
+        pytest.skip(
+            f"shared data {relative} is absent; JOULELOOP_SHARED names the folder that holds it"
+        )
     return path

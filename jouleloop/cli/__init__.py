@@ -5,18 +5,33 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 import jouleloop
 from jouleloop.cli.output import progress_console
-from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, OverBudgetError
+from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
+
+
+class _Commands(TyperGroup):
+    """Lets no broken pipe end a command in silence."""
+
+    def invoke(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().invoke(*arguments, **options)
+        except BrokenPipeError as error:
+            # Typer takes every one for a reader of our standard output that went away, and exits
+            # without a word; our own printing ends by itself then (jouleloop/cli/output.py).
+            raise LinkError("the program or device at the other end went away") from error
+
 
 app = typer.Typer(
     name="jouleloop",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -44,14 +59,20 @@ def jouleloop_command(
 
 
 def _print_error(error: JouleloopError) -> None:
-    progress_console.print(f"jouleloop: error: {escape(error.message)}", soft_wrap=True)
+    typer.echo(f"jouleloop: error: {error.message}", err=True)
     if isinstance(error, OverBudgetError) and error.rows:
         table = Table("what", "actual", "limit")
         for row in error.rows:
             table.add_row(*map(escape, row))
         progress_console.print(table)
     if error.hint:
-        progress_console.print(f"  {escape(error.hint)}", soft_wrap=True)
+        typer.echo(f"  {error.hint}", err=True)
+
+
+def _describe(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
 def main() -> None:
@@ -67,9 +88,9 @@ def main() -> None:
         sys.exit(130)  # 128 + SIGINT, as a shell expects
     except OSError as error:
         # A full disk, a missing file, no permission: the machine's state, not our bug.
-        progress_console.print(f"jouleloop: error: {escape(str(error))}", soft_wrap=True)
+        typer.echo(f"jouleloop: error: {_describe(error)}", err=True)
         sys.exit(EXIT_USER)
     except Exception:
         traceback.print_exc()
-        progress_console.print("jouleloop: this is a bug; please report the lines above")
+        typer.echo("jouleloop: this is a bug; please report the lines above", err=True)
         sys.exit(EXIT_BUG)

@@ -22,7 +22,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object an
 
 def print_json(payload: Mapping[str, Any]) -> None:
     """Print one JSON object on standard output."""
-    typer.echo(json.dumps(payload, indent=2, allow_nan=False))
+    console.out(json.dumps(payload, indent=2, allow_nan=False), highlight=False)
 
 
 @contextmanager
