@@ -35,14 +35,14 @@ lint: setup ## style, types, arrows between folders, generated pages, house rule
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy docs/generate_cli.py .ci/house_rules.py
+	$(BIN)/mypy .ci/house_rules.py
 	$(BIN)/lint-imports
 	git ls-files -z 'edge_runtime/firmware/*.[ch]' | xargs -0 -r clang-format --dry-run -Werror
-	$(BIN)/python docs/generate_cli.py --check
+	$(BIN)/python -m docs.generate_cli --check
 	$(BIN)/python .ci/house_rules.py
 
 docs: setup ## write the generated pages again
-	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python -m docs.generate_cli
 
 bench: setup ## the benchmarks, into out/benchmarks/
 	$(BIN)/python -m benchmarks

@@ -1,4 +1,4 @@
-"""Data that tests can use when it lies beside the checkout; its absence skips, nothing else does."""
+"""Data that tests use when it lies beside the checkout; its absence skips, nothing else does."""
 
 from __future__ import annotations
 
