@@ -13,6 +13,8 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 import jouleloop
+from jouleloop.cli.devices import devices
+from jouleloop.cli.doctor import doctor
 from jouleloop.cli.output import progress_console
 from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
 
@@ -37,6 +39,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+app.command("devices")(devices)
+app.command("doctor")(doctor)
 
 
 def _print_version(wanted: bool) -> None:

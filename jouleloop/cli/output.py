@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from rich.table import Table
+
 # Standard output carries the result alone, so that `--json | jq` works; the rest goes to stderr.
 console = Console()
 progress_console = Console(stderr=True)
@@ -23,6 +25,12 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object an
 def print_json(payload: Mapping[str, Any]) -> None:
     """Print one JSON object on standard output."""
     console.out(json.dumps(payload, indent=2, allow_nan=False), highlight=False)
+
+
+def print_wide(table: Table) -> None:
+    """Print a table at its own width, whatever the terminal's: no cell is folded or cut."""
+    # Wider than any table; rich would otherwise squeeze the columns into the terminal.
+    Console(width=10_000).print(table)
 
 
 @contextmanager
