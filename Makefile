@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# People see what is fetched; a log does not need to.
+PIP := $(BIN)/pip install --disable-pip-version-check $(if $(CI),--quiet)
 EXTRAS := train,export,hil,fleet,dev
 
 # Why each: docs/dependencies.md.
@@ -61,8 +63,8 @@ distclean: clean ## remove the environment too
 		{ echo "jouleloop needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@if [ -e .setup/installing ] || [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv --clear $(VENV); fi
 	@touch .setup/installing
-	$(BIN)/pip install --disable-pip-version-check --quiet '$(TORCH)'
-	$(BIN)/pip install --disable-pip-version-check --quiet -e '.[$(EXTRAS)]'
+	$(PIP) '$(TORCH)'
+	$(PIP) -e '.[$(EXTRAS)]'
 	@mv .setup/installing $@
 
 .setup/apt: Makefile .ci/install_debian_packages
