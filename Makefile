@@ -62,7 +62,7 @@ distclean: clean ## remove the environment too
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "jouleloop needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@if [ -e .setup/installing ] || [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv --clear $(VENV); fi
-	@touch .setup/installing
+	@rm -f $@ && touch .setup/installing
 	$(PIP) '$(TORCH)'
 	$(PIP) -e '.[$(EXTRAS)]'
 	@mv .setup/installing $@
