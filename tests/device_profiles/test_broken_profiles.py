@@ -117,6 +117,11 @@ def test_the_examples_are_valid(tmp_path: Path) -> None:
         ('name = "ram"', 'name = "flash"', "memory names must differ"),
         ("erase_bytes = 0x400", "erase_bytes = 0x3FF", "must be a multiple of 1023"),
         ("bytes = 0x1000\nerase", "bytes = 0\nerase", "memory.0.bytes: input should be greater"),
+        (
+            '[figures."power.active_w"]',
+            '[figures."power.off_w"]\nvalue = 2\nsource = "s"\n[figures."power.active_w"]',
+            "power.off_w must be at most power.active_w, 0.02 W; it is 2 W",
+        ),
         ('"power.active_w"', '"radio.tx_w"', "radio is none, so it can have no radio.tx_w"),
         ("cores = 1", "cores = 1\nhas_silicon = false", "it can have no power.active_w"),
         ("cores = 1", 'cores = 1\nstands_for = "chip"', "stands_for must name another profile"),

@@ -132,6 +132,55 @@ def test_memory_in_all_is_what_the_makers_say() -> None:
     assert PROFILES["raspberry-pi-5"].ram_bytes is None, "the variant decides"
 
 
+# Amperes and volts, or watts, as the sources print them; typed here a second time.
+PUBLISHED = {
+    ("nucleo-l4r5zi", "power.active_w"): (42.9e-3, 38.7e-3, 47.1e-3),
+    ("nucleo-l4r5zi", "power.sleep_w"): (2.57e-6 * 1.8, 1.2e-6 * 1.8, 2 * 2.57e-6 * 1.8),
+    ("nucleo-l4r5zi", "power.wake_s"): (5e-6, 5e-6 / 2, 5e-6 * 2),
+    ("stm32f405", "power.active_w"): (40e-3 * 3.3, None, 2 * 40e-3 * 3.3),
+    ("stm32h743", "power.active_w"): (110e-3 * 3.3, 87e-3 * 3.3, 148e-3 * 3.3),
+    ("stm32h743", "power.sleep_w"): (1.27e-3 * 3.3, None, None),
+    ("stm32h743", "power.off_w"): (2.16e-6 * 3.3, None, None),
+    ("nucleo-u575zi-q", "power.active_w"): (25e-3, 22.7e-3, 27.2e-3),
+    ("nucleo-u575zi-q", "power.sleep_w"): (8.95e-6 * 1.8, None, 8.95e-6 * 3.3),
+    ("nrf52840", "power.active_w"): (3.3e-3 * 3.0, 2.8e-3 * 3.0, None),
+    ("nrf52840", "power.sleep_w"): (3.16e-6 * 3.0, None, None),
+    ("nrf52840", "power.off_w"): (0.40e-6 * 3.0, None, None),
+    ("nrf52840", "radio.tx_w"): ((8.1e-3 - 3.3e-3) * 3.0, None, None),
+    ("nrf52840", "radio.joules_per_message"): (28.7e-6, 28.7e-6 / 2, 28.7e-6 * 2),
+    ("nrf52840", "radio.joules_per_byte"): (4.8e-3 * 3.0 * 8e-6, None, None),
+    ("rp2040", "power.sleep_w"): (0.39e-3 * 3.3, None, 4.5e-3 * 3.3),
+    ("rp2350", "power.sleep_w"): (548e-6, 188e-6, None),
+    ("esp32-s3", "power.active_w"): (51.2e-3 * 3.3, None, 72.4e-3 * 3.3),
+    ("esp32-s3", "power.sleep_w"): (240e-6 * 3.3, None, None),
+    ("esp32-s3", "power.off_w"): (7.5e-6 * 3.3, 7e-6 * 3.3, 8e-6 * 3.3),
+    ("esp32-s3", "radio.tx_w"): (283e-3 * 3.3, None, None),
+    ("raspberry-pi-zero-2w", "power.active_w"): (0.35 * 5.0, None, None),
+    ("raspberry-pi-zero-2w", "power.idle_w"): (0.12 * 5.0, 0.075 * 5.0, None),
+    ("raspberry-pi-zero-2w", "boot.joules"): (1.9 * 5.0, None, None),
+    ("raspberry-pi-zero-2w", "boot.seconds"): (12, 3.5, None),
+    ("raspberry-pi-4b", "power.active_w"): (1.2 * 5.1, 0.6 * 5.1, 1.25 * 5.1),
+    ("raspberry-pi-4b", "power.idle_w"): (0.6 * 5.1, None, None),
+    ("raspberry-pi-4b", "power.off_w"): (0.023 * 5.1, None, None),
+    ("raspberry-pi-5", "power.active_w"): (0.8 * 5.0, None, None),
+    ("raspberry-pi-5", "power.idle_w"): (3.0, 1.55, None),
+    ("raspberry-pi-5", "power.off_w"): (1.4, 1.2, 1.6),
+}
+
+
+def test_every_energy_figure_is_the_published_one() -> None:
+    kept = {
+        (profile.id, key): (figure.value, figure.low, figure.high)
+        for profile in PROFILES.values()
+        for key, figure in profile.figures.items()
+        if key.split(".")[0] in ("power", "radio", "boot") and key != "radio.message_bytes"
+    }
+    assert set(kept) == set(PUBLISHED)
+    for place, published in PUBLISHED.items():
+        for actual, expected in zip(kept[place], published, strict=True):
+            assert actual == (None if expected is None else pytest.approx(expected, rel=0.005))
+
+
 def test_a_missing_figure_names_figure_file_and_purpose() -> None:
     profile = PROFILES["rp2040"]
     assert not profile.has("power.active_w")
