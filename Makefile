@@ -39,7 +39,7 @@ lint: setup ## style, types, arrows between folders, generated pages, house rule
 	$(BIN)/mypy
 	$(BIN)/mypy .ci/house_rules.py
 	$(BIN)/lint-imports
-	git ls-files -z 'edge_runtime/firmware/*.[ch]' | xargs -0 -r clang-format --dry-run -Werror
+	git ls-files -z '*.c' '*.h' | xargs -0 -r clang-format --dry-run -Werror
 	$(BIN)/python -m docs.generate_cli --check
 	$(BIN)/python .ci/house_rules.py
 
