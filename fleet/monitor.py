@@ -75,6 +75,7 @@ class Monitor:
         self._lock = threading.Lock()
         self._state = FleetState()
         self._connected_ms = 0
+        self._is_leaving = False
         self._asked: dict[str, float] = {}
         self._rejected = 0
         self._last_rejection = ""
@@ -109,6 +110,8 @@ class Monitor:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # Our own farewell comes back to us; it is not to be contradicted.
+        self._is_leaving = True
         self._link.close(self._presence(is_online=False, timestamp_ms=_now_ms()))
         self._rows.put(None)
         self._writer.join()
@@ -120,7 +123,7 @@ class Monitor:
 
         Raises:
             MachineError: the database cannot be written.
-            LinkError: the broker refused, or another host took this one's id.
+            LinkError: the broker refused, or another host has this one's id.
         """
         if self._store_failure is not None:
             raise self._store_failure
@@ -168,7 +171,7 @@ class Monitor:
         self._link.publish(self._presence(is_online=True, timestamp_ms=self._connected_ms))
 
     def _receive(self, topic: str, content: bytes) -> None:
-        if topic == self._state_topic:
+        if topic == self._state_topic and not self._is_leaving:
             self._defend_presence(content)
         if topic.startswith(STATE_PREFIX):
             return

@@ -1,14 +1,14 @@
 """One MQTT 5 connection that keeps itself alive, for nodes and for host applications.
 
-MQTT 5 rather than 3.1.1: a refused subscription or connection says why, and a second client with
-the same id is told so, instead of the two disconnecting each other for ever. Every CONNECT is a
-clean start with a session expiry of 0, as Sparkplug demands.
+MQTT 5 rather than 3.1.1: a refused connection, subscription or message says why. Every CONNECT is
+a clean start with a session expiry of 0, as Sparkplug demands of MQTT 5.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -32,8 +32,12 @@ KEEPALIVE_S = 15
 CONNECT_TIMEOUT_S = 5.0
 READY_TIMEOUT_S = 10.0
 DEATH_TIMEOUT_S = 3.0
+FIRST_RETRY_S = 1
 LONGEST_RETRY_S = 30
-SESSION_TAKEN_OVER = 0x8E
+# A broker ends a connection when another client comes with the same id, and not every broker says
+# so. Two such clients would throw each other out for ever.
+SHORT_LIFE_S = 3.0
+SHORT_LIVES = 3
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class MqttLink:
 
     Args:
         url: `mqtt://HOST:PORT`.
-        client_id: unique on the broker; a second client with the same id ends this one.
+        client_id: unique on the broker.
         subscriptions: topic filters, asked for at QoS 1 after every CONNECT.
         make_will: gives the Will of the next CONNECT; called once for every CONNECT.
         on_ready: called after every CONNECT, once the broker has granted the subscriptions.
@@ -121,19 +125,12 @@ class MqttLink:
         self._on_lost = on_lost
         self._answered = threading.Event()
         self._failure: Exception | None = None
-        self._closing = False
-        client = Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5
-        )
-        client.connect_timeout = CONNECT_TIMEOUT_S
-        client.reconnect_delay_set(1, LONGEST_RETRY_S)
-        # Called right before CONNECT is sent, and not for an attempt that TCP refuses.
-        client.on_socket_open = lambda *_: self._guard(self._set_will)
-        client.on_connect = lambda *given: self._guard(self._connected, given[3])
-        client.on_subscribe = lambda *given: self._guard(self._subscribed, given[3])
-        client.on_disconnect = lambda *given: self._guard(self._disconnected, given[3])
-        client.on_message = lambda _, __, message: self._guard(self._received, on_message, message)
-        self._client = client
+        self._is_closing = False
+        self._accepted_s: float | None = None
+        self._short_lives = 0
+        self._client_id = client_id
+        self._on_message = on_message
+        self._client: Client | None = None
 
     def open(self) -> None:
         """Connect, and wait until `on_ready` has run.
@@ -142,16 +139,16 @@ class MqttLink:
             LinkError: no broker there, or it refused.
         """
         host, port = self.address.host, self.address.port
+        client = self._client = self._make_client()
         try:
-            self._client.connect(
-                host, port, KEEPALIVE_S, clean_start=True, properties=_expire_at_once()
-            )
+            client.connect(host, port, KEEPALIVE_S, clean_start=True, properties=_expire_at_once())
         except (OSError, ValueError) as error:
+            self._client = None
             raise LinkError(
                 f"no MQTT broker answers on {host} port {port}: {error}",
                 hint="start one with `jouleloop monitor`, or give the address of a running one",
             ) from error
-        self._client.loop_start()
+        client.loop_start()
         is_answered = self._answered.wait(READY_TIMEOUT_S)
         if self._failure is not None or not is_answered:
             self.close(None)
@@ -166,7 +163,7 @@ class MqttLink:
         """Raise what ended the connection for good, if anything has.
 
         Raises:
-            LinkError: the broker refused, or another client took the id.
+            LinkError: the broker refused, or another client has the same id.
         """
         if self._failure is not None:
             raise self._failure
@@ -174,7 +171,7 @@ class MqttLink:
     @property
     def is_connected(self) -> bool:
         """Whether the broker has accepted the connection that is open now."""
-        return self._client.is_connected()
+        return self._client is not None and self._client.is_connected()
 
     def publish(self, message: Message) -> bool:
         """Hand a message to the connection.
@@ -182,6 +179,8 @@ class MqttLink:
         Returns:
             False where there is no connection at the moment, so that a QoS 0 message is lost.
         """
+        if self._client is None:
+            return False
         info = self._client.publish(message.topic, message.content, message.qos, message.retain)
         return info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
@@ -196,28 +195,49 @@ class MqttLink:
         Returns:
             Whether the broker has acknowledged it, and so has everything sent before it.
         """
-        is_acknowledged = False
-        self._closing = True
-        if death is not None and self._client.is_connected():
-            info = self._client.publish(death.topic, death.content, 1, death.retain)
+        client, is_acknowledged = self._client, False
+        if client is None:
+            return False
+        self._is_closing = True
+        if death is not None and client.is_connected():
+            info = client.publish(death.topic, death.content, 1, death.retain)
             # The connection may break at this very moment.
             with contextlib.suppress(RuntimeError, ValueError):
                 info.wait_for_publish(DEATH_TIMEOUT_S)
                 is_acknowledged = info.is_published()
         how = "Disconnect with will message" if publish_will else "Normal disconnection"
-        self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, how))
-        self._client.loop_stop()
+        client.disconnect(ReasonCode(PacketTypes.DISCONNECT, how))
+        client.loop_stop()
+        # The client closes the last of its sockets when nothing refers to it any more.
+        self._client = None
         return is_acknowledged
 
-    def _set_will(self) -> None:
-        will = self._make_will()
-        self._client.will_set(will.topic, will.content, will.qos, will.retain)
+    def _make_client(self) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.reconnect_delay_set(FIRST_RETRY_S, LONGEST_RETRY_S)
+        # Called right before CONNECT is sent, and not for an attempt that TCP refuses.
+        client.on_socket_open = lambda *given: self._guard(self._set_will, given[0])
+        client.on_connect = lambda *given: self._guard(self._connected, given[0], given[3])
+        client.on_subscribe = lambda *given: self._guard(self._subscribed, given[3])
+        client.on_disconnect = lambda *_: self._guard(self._disconnected)
+        client.on_message = lambda *given: self._guard(self._received, given[2])
+        return client
 
-    def _connected(self, reason: ReasonCode) -> None:
+    def _set_will(self, client: Client) -> None:
+        will = self._make_will()
+        client.will_set(will.topic, will.content, will.qos, will.retain)
+
+    def _connected(self, client: Client, reason: ReasonCode) -> None:
         if reason.is_failure:
             self._fail(LinkError(f"the broker {self.address.url} refused the connection: {reason}"))
         else:
-            self._client.subscribe(self._subscriptions)
+            self._accepted_s = time.monotonic()
+            client.subscribe(self._subscriptions)
 
     def _subscribed(self, reasons: Sequence[ReasonCode]) -> None:
         for (topic, _), reason in zip(self._subscriptions, reasons, strict=True):
@@ -229,24 +249,28 @@ class MqttLink:
         self._on_ready()
         self._answered.set()
 
-    def _disconnected(self, reason: ReasonCode) -> None:
-        if reason.value == SESSION_TAKEN_OVER and not self._closing:
+    def _disconnected(self) -> None:
+        if self._accepted_s is not None and not self._is_closing:
+            lived_s = time.monotonic() - self._accepted_s
+            self._short_lives = self._short_lives + 1 if lived_s < SHORT_LIFE_S else 0
+        self._accepted_s = None
+        if self._short_lives >= SHORT_LIVES:
             self._fail(
                 LinkError(
-                    f"another client took over this one's id on {self.address.url}",
+                    f"the broker {self.address.url} accepted this client {SHORT_LIVES} times and "
+                    f"dropped it within {SHORT_LIFE_S:g} s: another one seems to have the same id",
                     hint="give every node its own id",
                 )
             )
         self._on_lost()
 
-    @staticmethod
-    def _received(on_message: Callable[[str, bytes], None], message: MQTTMessage) -> None:
-        on_message(message.topic, bytes(message.payload))
+    def _received(self, message: MQTTMessage) -> None:
+        self._on_message(message.topic, bytes(message.payload))
 
     def _fail(self, failure: Exception) -> None:
         self._failure = self._failure or failure
-        # Ends the reconnecting.
-        self._client.disconnect()
+        if self._client is not None:
+            self._client.disconnect()  # ends the reconnecting
         self._answered.set()
 
     def _guard(self, step: Callable[..., None], *arguments: Any) -> None:

@@ -67,7 +67,7 @@ class EdgeDevice:
         """Send what has changed: DATA, or a new BIRTH where a metric is new.
 
         Raises:
-            LinkError: another client took over this node's id, or the broker refused it.
+            LinkError: another client has this node's id, or the broker refused it.
             ValueError: a value has another type than in its birth.
         """
         self._node.publish_for(self, metrics)

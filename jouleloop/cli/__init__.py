@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 import jouleloop
 from jouleloop.cli.devices import devices
 from jouleloop.cli.doctor import doctor
+from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
 from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
 
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.command("devices")(devices)
 app.command("doctor")(doctor)
+app.command("monitor")(monitor)
 
 
 def _print_version(wanted: bool) -> None:

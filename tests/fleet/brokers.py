@@ -45,6 +45,8 @@ class Listener:
     ) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+        # The client closes the last of its sockets when nothing refers to it any more.
+        self.client.on_message = self.client.on_connect = self.client.on_subscribe = None
 
     def _subscribe(self, *_: object) -> None:
         self.client.subscribe(self._topics, 1)
