@@ -26,7 +26,9 @@ MAGIC = 0x96F3B83D
 HEADER = struct.Struct("<IIHHIIBBHI4x")
 HEADER_BYTES = HEADER.size
 # The header's own size field has 16 bits.
-MAX_HEADER_BYTES = 0xFFFF
+MAX_HEADER_BYTES = 0xFFF0
+# Of the payload, so that code and constants in it keep the alignment they were linked with.
+ALIGNMENT = 16
 
 TLV_INFO = struct.Struct("<HH")  # magic, bytes of the area with this header
 TLV_ENTRY = struct.Struct("<HH")  # type, bytes of the value
@@ -141,19 +143,19 @@ def make_image(
     """Wrap a native module as an image.
 
     Args:
-        payload: the module; its code runs from where the image lies, so that `header_bytes` must
-            keep its alignment.
+        payload: the module; its code runs from where the image lies.
         version: goes into the header.
         target: what the image is made for; None takes it from the module's own header.
-        header_bytes: size of the header with its padding, 32..65535.
+        header_bytes: size of the header with its padding, 32..65520, a multiple of 16.
 
     Raises:
         BundleError: the payload is no module and no target was given.
         ValueError: a header size out of range.
     """
-    if not HEADER_BYTES <= header_bytes <= MAX_HEADER_BYTES:
+    if header_bytes not in range(HEADER_BYTES, MAX_HEADER_BYTES + 1, ALIGNMENT):
         raise ValueError(
-            f"an image's header has {HEADER_BYTES} to {MAX_HEADER_BYTES} bytes, not {header_bytes}"
+            f"an image's header has {HEADER_BYTES} to {MAX_HEADER_BYTES} bytes, a multiple of "
+            f"{ALIGNMENT}, not {header_bytes}"
         )
     if target is None:
         module = parse_module(payload)
