@@ -27,8 +27,9 @@ SOURCE_SUFFIXES = frozenset({".c", ".h", ".ld", ".zig"})
 
 @dataclass(frozen=True)
 class Board:
-    """Where the sources of a board lie: `port/FAMILY/*.c` and `port/FAMILY/boards/NAME.{c,ld}`."""
+    """A board's sources: `port/FAMILY/*.c` and `port/FAMILY/boards/MACHINE.{c,ld}`."""
 
+    machine: str
     family: Path
     source: Path
     linker_script: Path
@@ -43,9 +44,24 @@ class Board:
 def boards() -> dict[str, Board]:
     """Boards that firmware can be built for, by the name of their machine."""
     return {
-        script.stem: Board(script.parent.parent, script.with_suffix(".c"), script)
+        script.stem: Board(script.stem, script.parent.parent, script.with_suffix(".c"), script)
         for script in sorted(FOLDER.glob("port/*/boards/*.ld"))
     }
+
+
+def board_of(profile: DeviceProfile) -> Board:
+    """The board that a device's emulated machine is.
+
+    Raises:
+        InputError: there is no port of the firmware for it.
+    """
+    board = None if profile.emulator is None else boards().get(profile.emulator.machine)
+    if board is None:
+        raise InputError(
+            f"there is no firmware for {profile.id}",
+            hint=f"emulated machines that it runs on: {', '.join(boards())}",
+        )
+    return board
 
 
 def cache_folder() -> Path:
@@ -71,13 +87,7 @@ def build_firmware(profile: DeviceProfile) -> Path:
         MissingToolError: the `ziglang` wheel is not installed.
         MachineError: the compiler failed.
     """
-    machine = "" if profile.emulator is None else profile.emulator.machine
-    board = boards().get(machine)
-    if board is None:
-        raise InputError(
-            f"there is no firmware for {profile.id}",
-            hint=f"machines with a port: {', '.join(boards())}",
-        )
+    board = board_of(profile)
     target = ("-target", profile.core.zig_target, f"-mcpu={profile.core.zig_cpu}")
     steps = [
         zig_command("build-obj", f"{FOLDER}/src/sha256.zig", *target, "-O", "ReleaseSmall"),
@@ -98,12 +108,12 @@ def build_firmware(profile: DeviceProfile) -> Path:
         ),
     ]
     folder = cache_folder()
-    elf = folder / f"{machine}-{_fingerprint(steps)}.elf"
+    elf = folder / f"{board.machine}-{_fingerprint(steps)}.elf"
     if not elf.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as work:
             for step in steps:
-                _run(step, Path(work), machine)
+                _run(step, Path(work), board.machine)
             (Path(work) / "firmware.elf").replace(elf)
     return elf
 

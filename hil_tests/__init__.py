@@ -1,0 +1,1 @@
+"""Benches: a target, a benchmark, a report; and the emulated board."""
