@@ -1,8 +1,9 @@
 """What runs a bundle's model on Linux: LiteRT, ONNX Runtime, or tflite-runtime on an old image.
 
-LiteRT gives the exact outputs of a graph of fully connected layers with single rounding. ONNX Runtime
-works in floating point and may give the next integer; tflite-runtime rounds in another way and does
-so for about one output in 200. With these two a decision may differ where scores are neighbours.
+LiteRT gives the exact outputs of a graph of fully connected layers with single rounding. ONNX
+Runtime works in floating point and may give the next integer; tflite-runtime rounds in another way,
+and gives the next integer for about one output in 200. With these two a decision may differ where
+scores are close.
 
 Every backend takes and gives int8, and is checked against the bundle's manifest when it is opened,
 so that a model that was mixed up fails there and not in the field.

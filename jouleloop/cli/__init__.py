@@ -17,6 +17,7 @@ from jouleloop.cli.devices import devices
 from jouleloop.cli.doctor import doctor
 from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
+from jouleloop.cli.run import run
 from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
 
 
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.command("devices")(devices)
 app.command("doctor")(doctor)
 app.command("monitor")(monitor)
+app.command("run")(run)
 
 
 def _print_version(wanted: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from jouleloop.cli.output import JsonFlag, console, print_json, print_wide, progress_console
 from jouleloop.errors import LinkError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT_S = 60.0
 REFRESH_S = 0.25
+SOURCE_COLUMNS = 60
 
 
 def monitor(
@@ -118,7 +119,8 @@ def fleet_table(snapshot: Snapshot) -> Table:
         "value",
         "kind",
         "± error",
-        "source",
+        # Folded: it may name a datasheet for every figure of a sum.
+        Column("source", max_width=SOURCE_COLUMNS, overflow="fold"),
         "age",
         caption=f"{snapshot.broker}: {snapshot.rows_stored} rows stored{rejected}{lost}",
     )
