@@ -13,8 +13,10 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 import jouleloop
+from jouleloop.cli.board import board
 from jouleloop.cli.devices import devices
 from jouleloop.cli.doctor import doctor
+from jouleloop.cli.flash import flash
 from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
 from jouleloop.cli.run import run
@@ -43,6 +45,8 @@ app = typer.Typer(
 )
 app.command("devices")(devices)
 app.command("doctor")(doctor)
+app.command("board")(board)
+app.command("flash")(flash)
 app.command("monitor")(monitor)
 app.command("run")(run)
 

@@ -50,7 +50,7 @@ bool mps2_uart_has_received(void);
 uint32_t mps2_uart_read(uint8_t *data, uint32_t bytes);
 bool mps2_uart_write(const uint8_t *data, uint32_t bytes);
 
-/** NOR flash played by the 16 MiB PSRAM at 0x21000000, which QEMU keeps in a file. */
+/** Units of the flash that the PSRAM plays. */
 enum { MPS2_FLASH_ERASE_BYTES = 4096, MPS2_FLASH_PROGRAM_BYTES = 8, MPS2_FLASH_BYTES = 1 << 24 };
 #define MPS2_FLASH_BASE 0x21000000u
 
