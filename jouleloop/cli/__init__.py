@@ -20,6 +20,7 @@ from jouleloop.cli.flash import flash
 from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
 from jouleloop.cli.run import run
+from jouleloop.cli.train import train_app
 from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
 
 
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 app.command("devices")(devices)
 app.command("doctor")(doctor)
+app.add_typer(train_app, name="train")
 app.command("board")(board)
 app.command("flash")(flash)
 app.command("monitor")(monitor)
