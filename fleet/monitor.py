@@ -24,6 +24,7 @@ BATCH_ROWS = 1000
 # Messages that wait for the disk; beyond them the connection waits too, and the broker queues.
 WAITING_MESSAGES = 10_000
 ASK_AGAIN_S = 5.0
+ECHO_TIMEOUT_S = 10.0
 STATE_PREFIX = f"{NAMESPACE}/STATE/"
 
 
@@ -80,6 +81,7 @@ class Monitor:
         self._rejected = 0
         self._last_rejection = ""
         self._complete = threading.Event()
+        self._echo = threading.Event()
         self._rows: queue.Queue[tuple[Reading, ...] | None] = queue.Queue(WAITING_MESSAGES)
         self._rows_stored = 0
         self._store_failure: Exception | None = None
@@ -138,11 +140,21 @@ class Monitor:
         return self._complete.wait(timeout_s)
 
     def flush(self) -> None:
-        """Wait until every reading received so far is stored.
+        """Wait until all that the broker has received before this call is shown and stored.
 
         Raises:
             MachineError: the database cannot be written.
+            LinkError: the broker does not answer in time.
         """
+        # Our own presence comes back to us behind everything that the broker had before it.
+        self._echo.clear()
+        self._announce()
+        if not self._echo.wait(ECHO_TIMEOUT_S):
+            self.check()
+            raise LinkError(
+                f"the broker {self._link.address.url} did not answer within {ECHO_TIMEOUT_S:g} s",
+                hint="is it still running?",
+            )
         self._rows.join()
         self.check()
 
@@ -172,7 +184,7 @@ class Monitor:
 
     def _receive(self, topic: str, content: bytes) -> None:
         if topic == self._state_topic and not self._is_leaving:
-            self._defend_presence(content)
+            self._hear_of_ourselves(content)
         if topic.startswith(STATE_PREFIX):
             return
         try:
@@ -189,7 +201,7 @@ class Monitor:
         if outcome.is_complete:
             self._complete.set()
 
-    def _defend_presence(self, content: bytes) -> None:
+    def _hear_of_ourselves(self, content: bytes) -> None:
         """Say again that we are here when someone says that we are not.
 
         tck-id-message-flow-hid-sparkplug-state-message-delivered.
@@ -198,7 +210,9 @@ class Monitor:
             stated = json.loads(content)
         except (ValueError, RecursionError):
             stated = None
-        if not isinstance(stated, dict) or stated.get("online") is not True:
+        if isinstance(stated, dict) and stated.get("online") is True:
+            self._echo.set()
+        else:
             self._announce()
 
     def _ask_rebirth(self, node: Topic) -> None:

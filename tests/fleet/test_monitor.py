@@ -216,6 +216,29 @@ def test_a_database_that_fails_is_said(
         monitor.__exit__(None, None, None)
 
 
+def test_flush_waits_for_all_that_the_broker_has(broker: Broker, store: Store) -> None:
+    with Monitor(broker.url, store) as monitor:
+        with EdgeNode(broker.url, "plant", "gateway", [Metric("n", 0)]) as node:
+            for count in range(1, 501):
+                node.publish([Metric("n", count)])
+        monitor.flush()
+        assert metric_of(monitor, "n").value == 500
+        assert not node_of(monitor).online
+        assert monitor.snapshot().rows_stored == 501
+        assert len(store.series("plant/gateway", "", "n")) == 501
+
+
+def test_a_broker_that_is_gone_is_said(
+    broker: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.monitor.ECHO_TIMEOUT_S", 0.1)
+    with Monitor(broker.url, store) as monitor:
+        broker.__exit__(None, None, None)
+        with pytest.raises(LinkError, match=r"did not answer within 0\.1 s"):
+            monitor.flush()
+        wait_until(lambda: not monitor.snapshot().is_connected)
+
+
 def test_an_absent_broker_is_said(store: Store) -> None:
     with Broker(0) as broker:
         url = broker.url
