@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # The last piece of an upload: the device hashes the image and runs its golden rows.
 ACTIVATION_DEADLINE_S = 30.0
 INFERENCE_DEADLINE_S = 30.0
+START_DEADLINE_S = 10.0
+START_POLL_S = 0.1
 # Keys, heads and numbers of a request that carries a piece of something.
 PIECE_OVERHEAD_BYTES = 32
 # The first piece of an upload announces length, image and SHA-256 as well.
@@ -150,8 +152,16 @@ class SerialDevice:
         return Parameters(_take(answer, "buf_size", int), _take(answer, "buf_count", int))
 
     def reset(self) -> None:
-        """Start the device afresh; it answers first."""
+        """Start the device afresh; returns once it answers again."""
         self._link.write(Group.OS, OsCommand.RESET, {})
+        # What arrives while it starts is lost, so the first requests may be.
+        self._link.read(
+            Group.OS,
+            OsCommand.PARAMETERS,
+            {},
+            deadline_s=START_POLL_S,
+            retries=round(START_DEADLINE_S / START_POLL_S),
+        )
 
     def image_state(self) -> tuple[ImageState, ...]:
         """The images on the device; an empty slot is not listed."""

@@ -64,8 +64,23 @@ class SmpLink:
     ) -> None:
         self._serial.close()
 
-    def read(self, group: int, command: int, payload: Mapping[str, Any]) -> dict[str, Any]:
+    def read(
+        self,
+        group: int,
+        command: int,
+        payload: Mapping[str, Any],
+        *,
+        deadline_s: float = DEADLINE_S,
+        retries: int = RETRIES,
+    ) -> dict[str, Any]:
         """Send a read request; repeats it when no answer comes.
+
+        Args:
+            group: group of commands.
+            command: command of the group.
+            payload: the request's map.
+            deadline_s: how long to wait for an answer, each time, seconds.
+            retries: how often to ask again.
 
         Returns:
             The answer's map.
@@ -75,7 +90,7 @@ class SmpLink:
             DeviceRefusedError: the answer is an error.
             LinkError: the line broke.
         """
-        return self._request(smp.Operation.READ, group, command, payload, DEADLINE_S, RETRIES)
+        return self._request(smp.Operation.READ, group, command, payload, deadline_s, retries)
 
     def write(
         self,

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
+LONGEST_LEAD_MS = 60_000
+
 __all__ = ["EdgeDevice", "EdgeNode", "Metric"]
 
 
@@ -281,9 +283,13 @@ class EdgeNode:
             self._births()
 
     def _now_ms(self) -> int:
-        """UTC; never twice the same, since host applications key values by their time."""
+        """UTC; never twice the same, since host applications key values by their time.
+
+        A burst of more than one message a millisecond is dated ahead. A clock that is set back by
+        more than that is followed.
+        """
         now_ms = time.time_ns() // 1_000_000
-        if 0 <= self._last_ms - now_ms < 1000:
+        if 0 <= self._last_ms - now_ms < LONGEST_LEAD_MS:
             now_ms = self._last_ms + 1
         self._last_ms = now_ms
         return now_ms

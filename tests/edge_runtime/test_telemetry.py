@@ -170,6 +170,16 @@ def test_seq_goes_from_255_to_0(broker: Broker, listener: Listener) -> None:
     assert times == sorted(set(times))
 
 
+def test_no_two_values_have_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_ns = 1_700_000_000_000_000_000
+    monkeypatch.setattr("time.time_ns", lambda: clock_ns)
+    node = EdgeNode("mqtt://127.0.0.1", "plant", "gateway")
+    times = [node._now_ms() for _ in range(5000)]
+    assert len(set(times)) == 5000
+    clock_ns -= 3_600_000_000_000
+    assert node._now_ms() == clock_ns // 1_000_000
+
+
 def test_a_rebirth_is_answered_without_a_new_connection(broker: Broker, listener: Listener) -> None:
     with EdgeNode(broker.url, "plant", "gateway", [Metric("n", 1)]) as node:
         node.device("board", [Metric("b", 2)])
