@@ -267,14 +267,17 @@ def test_remanufacture_replaces_what_is_damaged(returns: pv.ReturnedModules) -> 
         1.0 - 0.5 * pv_assumptions.REMANUFACTURE_GLASS_LOSS
     )
     np.testing.assert_allclose(remade.mass_kg[:, 0], done * (damaged.mass_kg - replaced_kg))
-    # New polymers take their extraction and making; the old ones, when it succeeds, a landfill.
+    # New polymers take their extraction and making; the old ones, when it succeeds, go through the
+    # recycler's crusher, which recovers nothing of them, to a landfill.
     sound = everywhere(damaged, seal_damage=0.0)
     before = pv.outcomes(sound, np.full(len(sound), pv.Disposition.REMANUFACTURE))
     data, row = load_baseline(), damaged.return_year - 1995
     per_kg = data.extraction_j_per_kg[row] + data.manufacture_j_per_kg[row]
     polymers = [MATERIALS.index("encapsulant"), MATERIALS.index("backsheet")]
     old_kg = 0.4 * damaged.materials_kg[:, polymers]
-    spent = (old_kg * per_kg[:, polymers]).sum(axis=1) + done * old_kg.sum(axis=1) * 0.09 * 3.6e6
+    crush_j_per_kg = 0.67 * 3.6e6 * damaged.area_m2 / damaged.mass_kg
+    spent = (old_kg * per_kg[:, polymers]).sum(axis=1)
+    spent += done * old_kg.sum(axis=1) * (0.09 * 3.6e6 + crush_j_per_kg)
     np.testing.assert_allclose(before.energy_j - remade.energy_j, spent)
 
 
