@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME...]`: run the benchmarks, print their figures, write them as JSON with their sources.
+"""`python -m benchmarks [NAME...]`: run the benchmarks, print their figures, write them as JSON.
 
 A benchmark is a module of this folder with a function `main() -> Sequence[Measure]`. Its docstring
 says what is compared with what. The exit code is 1 where a figure exceeds its limit.
