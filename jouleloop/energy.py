@@ -1,7 +1,8 @@
 """A joule and where it came from.
 
 Every energy figure in jouleloop is an `Energy`: a value, an interval, its kind and its source.
-Measured and modelled figures are never added or compared: that raises `MixedEnergyError`.
+Measured and modelled figures are never added: that raises `MixedEnergyError`. Two figures have no
+order either: who compares them reads `joules` of each and says what kinds they are.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ class Energy:
         low_joules: lower end of the expected interval, J; `joules` when None.
         high_joules: upper end of the expected interval, J; `joules` when None.
 
+    Raises:
+        ValueError: not low <= joules <= high, a negative or infinite end, no source, or an interval
+            around a figure of 0 J (it would have no relative error).
+
     >>> wake = Energy(2e-6, Kind.MODELLED, "profile", 1e-6, 4e-6)
     >>> total = wake + Energy(6e-6, Kind.MODELLED, "profile", 5e-6, 8e-6)
     >>> round(total.joules * 1e6, 6), round(total.relative_error, 3)
@@ -49,6 +54,8 @@ class Energy:
             raise ValueError(f"not an energy interval: {low} <= {self.joules} <= {high}")
         if not self.source:
             raise ValueError("an energy needs a source")
+        if self.joules == 0.0 < high:
+            raise ValueError(f"0 J with an interval up to {high} J has no relative error")
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -85,11 +92,16 @@ class Energy:
         )
 
     def scaled(self, factor: float) -> Energy:
-        """The same figure times `factor` (>= 0), interval included."""
+        """The same figure times `factor`, interval included.
+
+        Args:
+            factor: >= 0 and finite.
+
+        Raises:
+            ValueError: `factor` is negative, infinite or not a number.
+        """
         low, high = self.interval
-        return Energy(
-            self.joules * factor, self.kind, self.source, low * factor, high * factor
-        )
+        return Energy(self.joules * factor, self.kind, self.source, low * factor, high * factor)
 
     def as_record(self) -> dict[str, Any]:
         """The record for JSON: joules, low_joules, high_joules, relative_error, kind, source."""

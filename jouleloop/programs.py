@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -10,7 +13,7 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from jouleloop.errors import MissingToolError, PortInUseError
+from jouleloop.errors import InputError, MachineError, MissingToolError, PortInUseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,9 +63,9 @@ def require_package(module: str) -> None:
     """
     if importlib.util.find_spec(module) is None:
         distribution, extra = PYTHON_PACKAGES.get(module, (module, "dev"))
-        raise MissingToolError(
-            f"the Python package {module}", distribution, f"pip install 'jouleloop[{extra}]'"
-        )
+        # This interpreter's pip: the first one on PATH may belong to another Python.
+        install = shlex.join([sys.executable, "-m", "pip", "install", f"jouleloop[{extra}]"])
+        raise MissingToolError(f"the Python package {module}", distribution, install)
 
 
 def zig_command(*arguments: str) -> list[str]:
@@ -75,12 +78,19 @@ def zig_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "ziglang", *arguments]
 
 
+# The kernel drops the setting when the parent dies before it is made; then nobody is left to stop
+# the program, so it must not start. `$0` is the parent's process id, `$@` the command.
+_START_UNLESS_ORPHANED = 'test "$PPID" -eq "$0" && exec "$@"'
+
+
 def spawn(
     command: Sequence[str], *, cwd: Path | None = None, **pipes: Any
 ) -> subprocess.Popen[bytes]:
     """Start a program that the kernel kills when the thread that called this ends, however it ends.
 
-    Call it from a thread that lives as long as the program must (as a rule the main thread).
+    Call it from a thread that lives as long as the program must (as a rule the main thread). A
+    program that changes its user (Mosquitto does when root starts it, unless its configuration
+    says `user root`) loses the kernel's promise.
 
     Args:
         command: program and arguments; the program is looked up by `require_program`.
@@ -92,6 +102,7 @@ def spawn(
     """
     program = require_program(command[0])
     guard = [require_program("setpriv"), "--pdeathsig", "KILL", "--"]
+    guard += [require_program("sh"), "-c", _START_UNLESS_ORPHANED, str(os.getpid())]
     # Own session: an interrupt from the terminal reaches us alone, and we end the child in order.
     return subprocess.Popen(
         [*guard, program, *command[1:]], cwd=cwd, start_new_session=True, **pipes
@@ -115,14 +126,29 @@ def stop(process: subprocess.Popen[bytes], *, grace_s: float = 3.0) -> None:
 def claim_port(host: str, port: int) -> int:
     """A TCP port that nothing listens on: `port` itself, or a free one when it is 0.
 
+    Args:
+        host: name or address of this machine, IPv4 or IPv6.
+        port: 0..65535.
+
     Raises:
+        InputError: no such port number.
         PortInUseError: something listens there.
+        MachineError: this machine may not listen there: a foreign address, a privileged port.
     """
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
+    if not 0 <= port <= 65535:
+        raise InputError(f"port {port} does not exist", hint="a port is a number from 0 to 65535")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with closing(socket.socket(family, kind)) as probe:
+            # Ports of connections that are just closing count as free, as they do for a broker.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            chosen: int = probe.getsockname()[1]
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             raise PortInUseError(host, port) from error
-        chosen: int = probe.getsockname()[1]
+        raise MachineError(
+            f"cannot listen on port {port} of {host}: {error.strerror}",
+            hint="choose an address of this machine, and a port above 1023",
+        ) from error
     return chosen

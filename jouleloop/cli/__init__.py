@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 import jouleloop
+from jouleloop.cli.devices import devices
+from jouleloop.cli.doctor import doctor
 from jouleloop.cli.output import progress_console
-from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, OverBudgetError
+from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
+
+
+class _Commands(TyperGroup):
+    """Lets no broken pipe end a command in silence."""
+
+    def invoke(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().invoke(*arguments, **options)
+        except BrokenPipeError as error:
+            # Typer takes every one for a reader of our standard output that went away, and exits
+            # without a word; our own printing ends by itself then (jouleloop/cli/output.py).
+            raise LinkError("the program or device at the other end went away") from error
+
 
 app = typer.Typer(
     name="jouleloop",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=False,
 )
+app.command("devices")(devices)
+app.command("doctor")(doctor)
 
 
 def _print_version(wanted: bool) -> None:
@@ -33,7 +53,7 @@ def _print_version(wanted: bool) -> None:
 def jouleloop_command(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version"),
     ] = False,
 ) -> None:
     """Take a decision model from training to a device that lives on joules, and back.
@@ -43,18 +63,26 @@ def jouleloop_command(
 
 
 def _print_error(error: JouleloopError) -> None:
-    progress_console.print(f"jouleloop: error: {escape(error.message)}", soft_wrap=True)
+    typer.echo(f"jouleloop: error: {error.message}", err=True)
     if isinstance(error, OverBudgetError) and error.rows:
         table = Table("what", "actual", "limit")
         for row in error.rows:
             table.add_row(*map(escape, row))
         progress_console.print(table)
     if error.hint:
-        progress_console.print(f"  {escape(error.hint)}", soft_wrap=True)
+        typer.echo(f"  {error.hint}", err=True)
+
+
+def _describe(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
 def main() -> None:
-    """Entry point: run the command and translate errors into exit codes (1 user, 2 usage, 70 bug)."""
+    """Run the command and translate errors into exit codes (1 user, 2 usage, 70 bug)."""
+    # Ask to end, and every program and file that a command holds is closed on the way out.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
     except JouleloopError as error:
@@ -64,9 +92,9 @@ def main() -> None:
         sys.exit(130)  # 128 + SIGINT, as a shell expects
     except OSError as error:
         # A full disk, a missing file, no permission: the machine's state, not our bug.
-        progress_console.print(f"jouleloop: error: {escape(str(error))}", soft_wrap=True)
+        typer.echo(f"jouleloop: error: {_describe(error)}", err=True)
         sys.exit(EXIT_USER)
     except Exception:
         traceback.print_exc()
-        progress_console.print("jouleloop: this is a bug; please report the lines above")
+        typer.echo("jouleloop: this is a bug; please report the lines above", err=True)
         sys.exit(EXIT_BUG)

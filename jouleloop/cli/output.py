@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from rich.table import Table
 
 # Standard output carries the result alone, so that `--json | jq` works; the rest goes to stderr.
 console = Console()
@@ -20,4 +24,28 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object an
 
 def print_json(payload: Mapping[str, Any]) -> None:
     """Print one JSON object on standard output."""
-    typer.echo(json.dumps(payload, indent=2, allow_nan=False))
+    console.out(json.dumps(payload, indent=2, allow_nan=False), highlight=False)
+
+
+def print_wide(table: Table) -> None:
+    """Print a table at its own width, whatever the terminal's: no cell is folded or cut."""
+    # Wider than any table; rich would otherwise squeeze the columns into the terminal.
+    Console(width=10_000).print(table)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error; call what it yields with (done, in all).
+
+    Shows nothing where standard error is not a terminal.
+    """
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=progress_console,
+        disable=not progress_console.is_terminal,
+    ) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,1 @@
+"""Speed and size, each figure with the command that shows it."""

@@ -1,0 +1,106 @@
+"""What every test run holds to: one tier per test, no hidden skip in CI, no program left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+
+from tests.processes import programs_with
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+TIERS = frozenset({"pure", "host_c", "qemu", "broker", "browser", "train"})
+# Absent external test data is the one thing that the set-up cannot mend (tests/shared_data.py).
+ALLOWED_SKIP = "shared data"
+
+SESSION_VARIABLE = "JOULELOOP_TEST_SESSION"
+
+# The default run is the same every time; `--all` looks further, on fresh examples. Time is no
+# criterion on a shared machine.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", max_examples=500, deadline=None, print_blob=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="slow tests too, and fresh examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("explore" if config.getoption("--all") else "repeatable")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.add_marker("pure")
+    require_one_tier(items)
+    if not config.getoption("--all") and "slow" not in config.getoption("-m"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+def require_one_tier(items: list[pytest.Item]) -> None:
+    """Stop the run where a test has no tier, or two: `-m pure` must mean what it says."""
+    wrong = []
+    for item in items:
+        tiers = TIERS & {marker.name for marker in item.iter_markers()}
+        if len(tiers) != 1:
+            wrong.append(f"  {item.nodeid}: {', '.join(sorted(tiers)) or 'none'}")
+    if wrong:
+        raise pytest.UsageError(
+            f"every test has exactly one tier of {', '.join(sorted(TIERS))}; set `pytestmark` "
+            "at the top of its module:\n" + "\n".join(wrong)
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    refuse_skip_in_ci(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    refuse_skip_in_ci(report)
+    return report
+
+
+def refuse_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In CI a skip is a failure: `make setup` installed all that a test may ask for."""
+    expected_failure = hasattr(report, "wasxfail")
+    if not os.environ.get("CI") or report.outcome != "skipped" or expected_failure:
+        return
+    place, line, reason = report.longrepr if isinstance(report.longrepr, tuple) else ("", 0, "")
+    reason = str(reason).removeprefix("Skipped: ")
+    if not reason.startswith(ALLOWED_SKIP):
+        report.outcome = "failed"
+        report.longrepr = f"{place}:{line}: skipped in CI, where nothing may be missing: {reason}"
+
+
+def pytest_sessionstart() -> None:
+    # Every program that a test starts inherits this, by which it is found again.
+    os.environ[SESSION_VARIABLE] = str(uuid.uuid4())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run that leaves a program behind. Not a fixture: an xfail would swallow that."""
+    tag = f"{SESSION_VARIABLE}={os.environ[SESSION_VARIABLE]}"
+    survivors = programs_with(tag, names=("qemu-system-arm", "mosquitto", "chromium"))
+    for pid, name in survivors.items():
+        os.kill(pid, signal.SIGKILL)
+        session.config.get_terminal_writer().line(
+            f"\ntests left {name} running (process {pid}, killed now)", red=True
+        )
+    if survivors:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
