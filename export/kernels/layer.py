@@ -88,6 +88,23 @@ class Convolution:
 
 
 @dataclass(frozen=True)
+class Routine:
+    """A function that kernels of several layers share; linked once per symbol.
+
+    Args:
+        symbol: global name, unique to this text: equal symbols mean equal sources.
+        source: assembly or C text, position-independent.
+        suffix: `.S` or `.c`.
+        stack_bytes: deepest stack use of one call.
+    """
+
+    symbol: str
+    source: str
+    suffix: str
+    stack_bytes: int
+
+
+@dataclass(frozen=True)
 class KernelCode:
     """One generated function `int8_t`-in, `int8_t`-out, with its constants.
 
@@ -101,6 +118,8 @@ class KernelCode:
         instructions: executed by one call, exact for straight-line emitters, else an estimate.
         stack_bytes: deepest stack use of one call.
         note: which scheme was chosen and why (bounds proven, fallback taken).
+        routines: what `source` calls, shared with other layers.
+        runs_in_place: `out` may be `in` (the input is then lost).
     """
 
     symbol: str
@@ -111,3 +130,5 @@ class KernelCode:
     instructions: int
     stack_bytes: int
     note: str
+    routines: tuple[Routine, ...] = ()
+    runs_in_place: bool = False

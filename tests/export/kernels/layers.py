@@ -1,0 +1,80 @@
+"""Random layers whose outputs spread over the whole int8 range, and rows that stress them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.graph import Rounding
+from export.kernels.layer import FullyConnected, Requantisation
+
+
+def requantisation(
+    random: np.random.Generator,
+    channels: int,
+    spread: float,
+    *,
+    rounding: Rounding = Rounding.DOUBLE,
+    per_channel: bool = True,
+    power_of_two: bool = False,
+    zero_point: int | None = None,
+    minimum: int = -128,
+    maximum: int = 127,
+) -> Requantisation:
+    """Scales that map accumulators of standard deviation `spread` to about ±60.
+
+    Args:
+        random: source of randomness.
+        channels: how many.
+        spread: of the accumulators.
+        rounding: the rule.
+        per_channel: each channel its own scale, over a factor of 8; else one for all.
+        power_of_two: scales that make every second result a tie.
+        zero_point: of the output, or None for a random one.
+        minimum: lower clamp.
+        maximum: upper clamp.
+    """
+    scale = 60 / spread * 2.0 ** random.uniform(-1.5, 1.5, channels if per_channel else 1)
+    if power_of_two:
+        scale = 2.0 ** np.floor(np.log2(scale))
+    fraction, exponent = np.frexp(np.broadcast_to(scale, channels))
+    multiplier = np.minimum(np.round(fraction * (1 << 31)), (1 << 31) - 1).astype(np.int32)
+    if zero_point is None:
+        zero_point = int(random.integers(-128, 128))
+    return Requantisation(
+        multiplier, exponent.astype(np.int32), zero_point, minimum, maximum, rounding
+    )
+
+
+def relu(rule: Requantisation) -> Requantisation:
+    """The same with a fused ReLU."""
+    return Requantisation(
+        rule.multiplier, rule.shift, rule.zero_point, rule.zero_point, 127, rule.rounding
+    )
+
+
+def fully_connected(
+    random: np.random.Generator,
+    name: str,
+    inputs: int,
+    outputs: int,
+    *,
+    input_zero_point: int = 0,
+    rows: int = 1,
+    **scales: Any,
+) -> FullyConnected:
+    """A layer of random weights, −127..127."""
+    deviation = 40 if inputs < 1000 else 10  # so that the sum stays below 2^23
+    spread = 45.0 * deviation * inputs**0.5
+    weights = np.clip(random.normal(0, deviation, (outputs, inputs)).round(), -127, 127)
+    bias = random.normal(0, spread / 4, outputs).astype(np.int32)
+    rule = requantisation(random, outputs, spread, **scales)
+    return FullyConnected(name, weights.astype(np.int8), bias, input_zero_point, rule, rows)
+
+
+def test_rows(random: np.random.Generator, count: int, size: int) -> NDArray[np.int8]:
+    """Uniform rows, then rows of extremes alone: all lowest, all highest, mixed."""
+    uniform = random.integers(-128, 128, (count, size))
+    mixed = random.choice([-128, 127], (2, size))
+    ends = np.stack([np.full(size, -128), np.full(size, 127)])
+    return np.concatenate([uniform, mixed, ends]).astype(np.int8)
