@@ -1,0 +1,1 @@
+"""Benches: a target, a profiler, a benchmark and a report."""
