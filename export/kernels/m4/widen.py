@@ -94,3 +94,64 @@ def widen_routine() -> Routine:
     code.op("mov", "r0", product)
     code.leave()
     return code.routine()
+
+
+def interleaved_declaration(positions: int) -> str:
+    """C declaration of `interleave_routine`."""
+    return f"void jl_m4_widen{positions}(const int8_t *const *in, int16_t *out, uint32_t count);\n"
+
+
+@cache
+def interleave_routine(positions: int) -> Routine:
+    """`jl_m4_widen1`..`3`: widens vectors of several positions, their words interleaved.
+
+    Every 4 bytes of each become halves (0, 2) of all positions, then (1, 3) of all. Any alignment
+    of the inputs, 4 of the output; a last word of 1..3 bytes is filled with zeros.
+    """
+    symbol = f"jl_m4_widen{positions}"
+    code = Assembly(symbol, f"void {symbol}(const int8_t *const *in, int16_t *out, uint32_t count)")
+    sources = ["r0", "r2", "r3"][:positions]
+    target, remaining = "r1", "r12"
+    even, odd = ["r4", "r5", "r6"][:positions], ["r7", "r8", "r9"][:positions]
+
+    def emit_words() -> None:
+        for word, source in zip(even, sources, strict=True):
+            code.op("ldr", word, f"[{source}]", "#4")
+        emit_halves()
+
+    def emit_halves() -> None:
+        for low, high in zip(even, odd, strict=True):
+            emit_split(code, low, high)
+        code.op("stm", f"{target}!", register_list([*even, *odd]))
+
+    code.enter()
+    code.op("subs", remaining, "r2", "#16")
+    code.op("mov", "r10", "r0")
+    for index, source in enumerate(sources):
+        code.op("ldr", source, f"[r10, #{4 * index}]")
+    code.op("blt", "2f")
+    code.comment("16 inputs of each position a turn")
+    code.label("1")
+    for _ in range(4):
+        emit_words()
+    code.op("subs", remaining, remaining, "#16")
+    code.op("bge", "1b")
+    code.comment("the rest, 4 at a time")
+    code.label("2")
+    code.op("adds", remaining, remaining, "#12")
+    code.op("blt", "4f")
+    code.label("3")
+    emit_words()
+    code.op("subs", remaining, remaining, "#4")
+    code.op("bge", "3b")
+    code.comment("up to 3 bytes of each")
+    code.label("4")
+    code.op("adds", remaining, remaining, "#4")
+    code.op("beq", "5f")
+    for word, source in zip(even, sources, strict=True):
+        code.op("mov", "r10", remaining)
+        emit_tail_bytes(code, word, source, "r10")
+    emit_halves()
+    code.label("5")
+    code.leave()
+    return code.routine()

@@ -14,14 +14,13 @@ typedef void kernel(const int8_t *in, int8_t *out, void *scratch);
 typedef struct {
     kernel *run;
     const int8_t *rows;
-    uint32_t row_count, in_bytes, out_bytes, scratch_bytes, repeats;
+    uint32_t row_count, in_bytes, out_bytes, scratch_bytes, repeats, in_place;
 } test_case;
 
-#define CASE(name, rows, row_count, in_bytes, out_bytes, scratch_bytes, repeats) kernel name;
+#define CASE(name, ...) kernel name;
 #include "cases.inc"
 #undef CASE
-#define CASE(name, rows, row_count, in_bytes, out_bytes, scratch_bytes, repeats) \
-    {name, rows, row_count, in_bytes, out_bytes, scratch_bytes, repeats},
+#define CASE(name, ...) {name, __VA_ARGS__},
 static const test_case cases[] = {
 #include "cases.inc"
 };
@@ -75,7 +74,10 @@ int main(void) {
             fill(out, 0xA5, test->out_bytes + 2 * GUARD_BYTES);
             fill(scratch, 0x5A, test->scratch_bytes + GUARD_BYTES);
             fill(scratch - GUARD_BYTES / 2, 0x5A, GUARD_BYTES / 2);
-            test->run(in, (int8_t *)out + GUARD_BYTES, scratch);
+            int8_t *result = (int8_t *)out + GUARD_BYTES;
+            test->run(in, test->in_place ? in : result, scratch);
+            if (test->in_place)
+                for (uint32_t j = 0; j < test->out_bytes; j++) result[j] = in[j];
             write_file(file, out, test->out_bytes + 2 * GUARD_BYTES);
             write_file(file, scratch - GUARD_BYTES / 2, GUARD_BYTES / 2);
             write_file(file, scratch + test->scratch_bytes, GUARD_BYTES);

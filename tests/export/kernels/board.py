@@ -47,11 +47,13 @@ class Case:
         code: the kernel.
         rows: int8 [n, input bytes].
         out_bytes: size of its output.
+        in_place: let the output replace the input.
     """
 
     code: KernelCode
     rows: NDArray[np.int8]
     out_bytes: int
+    in_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,13 @@ def _compile(board: Board, cases: list[Case], folder: Path) -> list[Path]:
 def _object(board: Board, source: Path, folder: Path) -> Path:
     target = folder / f"{source.stem}{source.suffix.replace('.', '_')}.o"
     flags = ["-target", board.target, f"-mcpu={board.cpu}", "-ffreestanding", "-O2"]
-    flags += ["-fomit-frame-pointer", "-fropi", "-fno-unwind-tables", "-ffunction-sections"]
+    flags += [
+        "-fomit-frame-pointer",
+        "-fropi",
+        "-fno-builtin",
+        "-fno-unwind-tables",
+        "-ffunction-sections",
+    ]
     warnings = [] if source.suffix == ".S" else ["-std=c11", *_WARNINGS]
     command = zig_command("cc", *flags, *warnings, "-I", str(folder), "-c", str(source))
     done = subprocess.run(
@@ -121,7 +129,7 @@ def _build(board: Board, cases: list[Case], folder: Path) -> Path:
         repeats = int(np.clip(_REPEATED_INSTRUCTIONS // max(case.code.instructions, 1), 1, 2000))
         lines.append(
             f"CASE({case.code.symbol}, test_rows + {position}, {count}, {size}, "
-            f"{case.out_bytes}, {case.code.scratch_bytes}, {repeats})"
+            f"{case.out_bytes}, {case.code.scratch_bytes}, {repeats}, {int(case.in_place)})"
         )
         position += count * size
     (folder / "cases.inc").write_text("\n".join(lines) + "\n")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.graph import Rounding
-from export.kernels.layer import FullyConnected, Requantisation
+from export.kernels.layer import Convolution, FullyConnected, Requantisation
 
 
 def requantisation(
@@ -78,3 +78,45 @@ def test_rows(random: np.random.Generator, count: int, size: int) -> NDArray[np.
     mixed = random.choice([-128, 127], (2, size))
     ends = np.stack([np.full(size, -128), np.full(size, 127)])
     return np.concatenate([uniform, mixed, ends]).astype(np.int8)
+
+
+def convolution(
+    random: np.random.Generator,
+    name: str,
+    input_shape: tuple[int, int, int],
+    outputs: int,
+    kernel: tuple[int, int],
+    *,
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    is_same: bool = True,
+    is_depthwise: bool = False,
+    input_zero_point: int = 0,
+    **scales: Any,
+) -> Convolution:
+    """A convolution of random weights, padded as TFLite's SAME or VALID."""
+    height, width, channels = input_shape
+    sizes, padding = [], []
+    for size, taps, step, spacing in zip((height, width), kernel, stride, dilation, strict=True):
+        span = (taps - 1) * spacing + 1
+        count = -(-size // step) if is_same else (size - span) // step + 1
+        sizes.append(count)
+        padding.append(max((count - 1) * step + span - size, 0) // 2)
+    inputs = kernel[0] * kernel[1] * (1 if is_depthwise else channels)
+    deviation = 40 if inputs < 1000 else 10
+    shape = (*kernel, outputs) if is_depthwise else (outputs, *kernel, channels)
+    weights = np.clip(random.normal(0, deviation, shape).round(), -127, 127)
+    spread = 45.0 * deviation * inputs**0.5
+    return Convolution(
+        name,
+        input_shape,
+        (sizes[0], sizes[1], outputs),
+        stride,
+        dilation,
+        (padding[0], padding[1]),
+        weights.astype(np.int8),
+        random.normal(0, spread / 4, outputs).astype(np.int32),
+        input_zero_point,
+        requantisation(random, outputs, spread, **scales),
+        is_depthwise,
+    )

@@ -16,7 +16,7 @@ def requantise(accumulator: NDArray[np.int64], rule: Requantisation) -> NDArray[
     value = _wrap(accumulator)
     multiplier, shift = rule.multiplier.astype(np.int64), rule.shift.astype(np.int64)
     if rule.rounding is Rounding.DOUBLE:
-        value = _wrap(value << np.maximum(shift, 0))
+        value = np.clip(value << np.maximum(shift, 0), -(1 << 31), (1 << 31) - 1)
         # SaturatingRoundingDoublingHighMul, then RoundingDivideByPOT
         value = (value * multiplier + (1 << 30)) >> 31
         right = np.maximum(-shift, 0)
@@ -25,7 +25,7 @@ def requantise(accumulator: NDArray[np.int64], rule: Requantisation) -> NDArray[
         value = (value >> right) + ((value & mask) > threshold)
     else:
         total = 31 - shift
-        value = _wrap((value * multiplier + (np.int64(1) << (total - 1))) >> total)
+        value = (value * multiplier + (np.int64(1) << (total - 1))) >> total
     value = np.clip(value + rule.zero_point, rule.minimum, rule.maximum)
     return value.astype(np.int8)
 
