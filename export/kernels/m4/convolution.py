@@ -42,7 +42,7 @@ def convolution(layer: Convolution, *, common_shift: int | None = None) -> Kerne
         layer: of any shape, not depthwise.
         common_shift: see `plan_scaling`.
     """
-    outputs = layer.weights.shape[0]
+    outputs = int(layer.weights.shape[0])
     weights = layer.weights.reshape(outputs, -1)
     accumulators = accumulator_interval(weights, layer.bias, layer.input_zero_point)
     even = outputs - outputs % 2
@@ -104,7 +104,7 @@ def _scratch_bytes(layer: Convolution, positions: int, words: int) -> int:
 def _instructions(layer: Convolution, core: MatrixCore, positions: int, repeats: int) -> int:
     inputs = int(layer.weights[0].size)
     triples = -(-layer.output_shape[0] * layer.output_shape[1] // positions)
-    turns = -(-layer.weights.shape[0] // 2)
+    turns = -(-layer.output_shape[2] // 2)
     widening = 30 + -(-inputs // 4) * (1 + 3 * positions)
     taps = 0 if _is_pointwise(layer) else layer.weights[0, :, :, 0].size
     copying = int(
