@@ -114,7 +114,8 @@ class KernelCode:
             position-independent.
         suffix: `.S` or `.c`.
         scratch_bytes: size of `scratch`, 16-byte aligned, contents undefined on entry.
-        weights_bytes: int8 weights + int32 biases + per-channel multipliers and shifts.
+        weights_bytes: int8 weights + int32 biases + per-channel multipliers and shifts, where
+            `source` holds them.
         instructions: executed by one call, exact for straight-line emitters, else an estimate.
         stack_bytes: deepest stack use of one call.
         note: which scheme was chosen and why (bounds proven, fallback taken).

@@ -99,7 +99,7 @@ def fully_connected(layer: FullyConnected, *, common_shift: int | None = None) -
         source=_source(layer, scaling, parts),
         suffix=".c",
         scratch_bytes=scratch_bytes,
-        weights_bytes=outputs * (inputs + 12),
+        weights_bytes=outputs * (inputs + (4 if scaling.is_uniform else 12)),
         instructions=_WRAPPER_INSTRUCTIONS + layer.rows * (widening + executed),
         stack_bytes=_WRAPPER_STACK_BYTES
         + max(routine.stack_bytes for routine in (widen, *routines.values())),

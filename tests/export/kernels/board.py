@@ -13,15 +13,15 @@ from jouleloop.programs import require_program, zig_command
 GUARD_BYTES = 32
 INSTRUCTIONS_PER_TICK = 40  # SysTick at 25 MHz, -icount shift=0 is 1 ns an instruction
 _REPEATED_INSTRUCTIONS = 400_000  # measures one call to 40 / repeats instructions
-_RAM_END = 0x20400000
+_STACK_BYTES = 0x10000
 _SCRIPT = """\
 ENTRY(reset)
 SECTIONS {
-    .text 0 : { KEEP(*(.vectors)) *(.text*) *(.rodata*) }
+    .text 0x%x : { KEEP(*(.vectors)) *(.text*) *(.rodata*) }
     .exidx : { *(.ARM.exidx* .ARM.extab*) }
-    .data 0x20000000 : { *(.data*) *(.bss*) *(COMMON) }
-    __stack_top = 0x20010000;
-    __arena = 0x20010000;
+    .data 0x%x : { *(.data*) *(.bss*) *(COMMON) }
+    __stack_top = 0x%x;
+    __arena = __stack_top;
 }
 """
 _WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
@@ -34,9 +34,15 @@ class Board:
     machine: str
     target: str
     cpu: str
+    code_start: int = 0
+    ram_start: int = 0x20000000
+    ram_bytes: int = 0x400000
 
 
-M4 = Board("mps2-an386", "thumb-freestanding-eabihf", "cortex_m4")
+_HARD = "thumb-freestanding-eabihf"
+M4 = Board("mps2-an386", _HARD, "cortex_m4")
+M7 = Board("mps2-an500", _HARD, "cortex_m7")
+M33 = Board("mps2-an505", _HARD, "cortex_m33", 0x10000000, 0x38000000, 0x400000)
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,8 @@ def _build(board: Board, cases: list[Case], folder: Path) -> Path:
         position += count * size
     (folder / "cases.inc").write_text("\n".join(lines) + "\n")
     (folder / "cases.h").write_text(
-        f"#define RAM_END 0x{_RAM_END:x}u\nextern const int8_t test_rows[];\n"
+        f"#define RAM_END 0x{board.ram_start + board.ram_bytes:x}u\n"
+        "extern const int8_t test_rows[];\n"
     )
     (folder / "rows.bin").write_bytes(rows)
     (folder / "rows.S").write_text(
@@ -142,12 +149,14 @@ def _build(board: Board, cases: list[Case], folder: Path) -> Path:
         + str(folder / "rows.bin")
         + '"\n'
     )
-    (folder / "board.ld").write_text(_SCRIPT)
+    (folder / "board.ld").write_text(
+        _SCRIPT % (board.code_start, board.ram_start, board.ram_start + _STACK_BYTES)
+    )
     objects = _compile(board, cases, folder)
     objects.append(_object(board, folder / "rows.S", folder))
     main = folder / "board.c"
     main.write_text((Path(__file__).parent / "board.c").read_text())
-    objects.append(_object(Board(board.machine, board.target, board.cpu), main, folder))
+    objects.append(_object(board, main, folder))
     elf = folder / "board.elf"
     command = zig_command(
         "cc", "-target", board.target, f"-mcpu={board.cpu}", "-nostdlib", "-ffreestanding"

@@ -61,3 +61,10 @@ def convolution(layer: Convolution, image: NDArray[np.int8]) -> NDArray[np.int8]
                     else:
                         result[row, column] += weights[:, i, j] @ x[y, z]
     return requantise(result, layer.requantisation).ravel()
+
+
+def run(layer: FullyConnected | Convolution, row: NDArray[np.int8]) -> NDArray[np.int8]:
+    """A layer of any kind, flat to flat."""
+    if isinstance(layer, FullyConnected):
+        return fully_connected(layer, row)
+    return convolution(layer, row)
