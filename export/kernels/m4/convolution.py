@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from export.kernels.c_text import word_array
 from export.kernels.layer import Convolution, KernelCode
 from export.kernels.m4.bounds import accumulator_interval, packing_obstacle
@@ -31,8 +33,7 @@ if TYPE_CHECKING:
 
 _WRAPPER_STACK_BYTES = 128
 _INSTRUCTIONS_A_TRIPLE = 60  # of the C around the core, measured
-_INSTRUCTIONS_A_WINDOW_BYTE = 1.1
-_INSTRUCTIONS_A_TAP = 6
+_INSTRUCTIONS_A_WINDOW = 20
 
 
 def convolution(layer: Convolution, *, common_shift: int | None = None) -> KernelCode | str:
@@ -106,13 +107,30 @@ def _instructions(layer: Convolution, core: MatrixCore, positions: int, repeats:
     triples = -(-layer.output_shape[0] * layer.output_shape[1] // positions)
     turns = -(-layer.output_shape[2] // 2)
     widening = 30 + -(-inputs // 4) * (1 + 3 * positions)
-    taps = 0 if _is_pointwise(layer) else layer.weights[0, :, :, 0].size
-    copying = int(
-        positions
-        * (_window_bytes(layer) * _INSTRUCTIONS_A_WINDOW_BYTE + taps * _INSTRUCTIONS_A_TAP)
-    )
     matrix = core.fixed + turns * (core.turn + repeats * core.body)
-    return triples * (_INSTRUCTIONS_A_TRIPLE + widening + copying + matrix)
+    return triples * (_INSTRUCTIONS_A_TRIPLE + widening + matrix) + _copy_instructions(layer)
+
+
+def _copy_instructions(layer: Convolution) -> int:
+    """Estimate for the windows that are copied, most of them inside the image."""
+    if _is_pointwise(layer):
+        return 0
+    inside = 1
+    for axis in range(2):
+        span = (layer.weights.shape[1 + axis] - 1) * layer.dilation[axis] + 1
+        starts = np.arange(layer.output_shape[axis]) * layer.stride[axis] - layer.padding[axis]
+        inside *= int(np.sum((starts >= 0) & (starts + span <= layer.input_shape[axis])))
+    outside = layer.output_shape[0] * layer.output_shape[1] - inside
+    _, kernel_height, kernel_width, channels = layer.weights.shape
+    line = _copied(kernel_width * channels)
+    window = _INSTRUCTIONS_A_WINDOW + kernel_height * line
+    border = _INSTRUCTIONS_A_WINDOW + kernel_height * kernel_width * (6 + _copied(channels))
+    return int(inside * window + outside * border)
+
+
+def _copied(count: int) -> float:
+    """Instructions that move `count` neighbouring bytes."""
+    return 2 + count / 2 if count <= INLINE_BYTES else 16 + 0.7 * count + 2 * (count % 16)
 
 
 _DENSE_LOOP = """\

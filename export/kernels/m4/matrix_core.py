@@ -104,26 +104,35 @@ def instructions_per_position(positions: int) -> float:
     return (1 / _WORDS_A_GROUP + 1 + 2 * positions + 1) / positions
 
 
-def _emit_group(code: Assembly, positions: int, words: int) -> None:
+def _emit_group(code: Assembly, positions: int, words: int, *, starts: bool) -> None:
+    """Up to 3 words of weights; the group that starts a sum takes it from the one bias."""
     weights = _WEIGHTS[:words]
-    inputs = _INPUTS[:positions]
     code.op("ldm", "r1!", register_list(weights))
-    for weight in weights:
+    for index, weight in enumerate(weights):
         if positions == 1:
-            code.op("ldr", inputs[0], "[r0]", "#4")
+            code.op("ldr", _INPUTS[0], "[r0]", "#4")
         else:
-            code.op("ldm", "r0!", register_list(inputs))
-        for high, x in zip(_HIGH, inputs, strict=False):
-            code.op("smlad", high, weight, x, high)
+            code.op("ldm", "r0!", register_list(_INPUTS[:positions]))
+        _emit_products(code, _HIGH, positions, weight, starts=starts and index == 0)
         code.op("sxtb16", weight, weight)
-        for low, x in zip(_LOW, inputs, strict=False):
-            code.op("smlad", low, weight, x, low)
+        _emit_products(code, _LOW, positions, weight, starts=starts and index == 0)
 
 
-def _emit_turn_start(code: Assembly, positions: int) -> None:
+def _emit_products(
+    code: Assembly, sums: tuple[str, ...], positions: int, weight: str, *, starts: bool
+) -> None:
+    """One word of a row times each position; the first position's register holds the bias."""
+    for position in reversed(range(positions)):
+        before = sums[0] if starts else sums[position]
+        code.op("smlad", sums[position], weight, _INPUTS[position], before)
+
+
+def _emit_turn_start(code: Assembly, shape: MatrixShape) -> None:
     code.comment("both biases, the same for every position")
     code.op("ldm", "r1!", register_list([_LOW[0], _HIGH[0]]))
-    for position in range(1, positions):
+    if not shape.is_looped:
+        return
+    for position in range(1, shape.positions):
         code.op("mov", _LOW[position], _LOW[0])
         code.op("mov", _HIGH[position], _HIGH[0])
 
@@ -184,13 +193,14 @@ def matrix_core(shape: MatrixShape, recipe: Recipe) -> MatrixCore:
     fixed = code.instructions + 1
     code.label("1")
     start = code.instructions
-    _emit_turn_start(code, shape.positions)
+    _emit_turn_start(code, shape)
     code.label("2")
     before_body = code.instructions
     for first in range(0, shape.body, _WORDS_A_GROUP):
         words = min(_WORDS_A_GROUP, shape.body - first)
         code.comment(f"words {first}..{first + words - 1} of the body")
-        _emit_group(code, shape.positions, words)
+        starts = first == 0 and not shape.is_looped
+        _emit_group(code, shape.positions, words, starts=starts)
     if shape.is_looped:
         code.op("vmov", "r8", _INPUT_END)
         code.op("cmp", "r0", "r8")
