@@ -18,7 +18,8 @@ _SCRIPT = """\
 ENTRY(reset)
 SECTIONS {
     .text 0x%x : { KEEP(*(.vectors)) *(.text*) *(.rodata*) }
-    .exidx : { *(.ARM.exidx* .ARM.extab*) }
+    .ARM.extab : { *(.ARM.extab*) }
+    .ARM.exidx : { *(.ARM.exidx*) }
     .data 0x%x : { *(.data*) *(.bss*) *(COMMON) }
     __stack_top = 0x%x;
     __arena = __stack_top;
@@ -40,6 +41,9 @@ class Board:
 
 
 _HARD = "thumb-freestanding-eabihf"
+_SOFT = "thumb-freestanding-eabi"
+M3 = Board("mps2-an385", _SOFT, "cortex_m3")
+M0PLUS = Board("mps2-an385", _SOFT, "cortex_m0plus")  # its instructions are a subset of the M3's
 M4 = Board("mps2-an386", _HARD, "cortex_m4")
 M7 = Board("mps2-an500", _HARD, "cortex_m7")
 M33 = Board("mps2-an505", _HARD, "cortex_m33", 0x10000000, 0x38000000, 0x400000)
@@ -158,9 +162,7 @@ def _build(board: Board, cases: list[Case], folder: Path) -> Path:
     main.write_text((Path(__file__).parent / "board.c").read_text())
     objects.append(_object(board, main, folder))
     elf = folder / "board.elf"
-    command = zig_command(
-        "cc", "-target", board.target, f"-mcpu={board.cpu}", "-nostdlib", "-ffreestanding"
-    )
+    command = zig_command("cc", "-target", board.target, f"-mcpu={board.cpu}", "-ffreestanding")
     command += [f"-Wl,-T,{folder / 'board.ld'}", *map(str, objects), "-o", str(elf)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
