@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.kernels.bounds import accumulator_interval, packing_obstacle
 from export.kernels.c_text import word_array
 from export.kernels.layer import Convolution, KernelCode
-from export.kernels.m4.bounds import accumulator_interval, packing_obstacle
 from export.kernels.m4.copy import DECLARATIONS as COPY_DECLARATIONS
 from export.kernels.m4.copy import INLINE_BYTES, copy_routines
 from export.kernels.m4.matrix_core import (
@@ -25,11 +25,11 @@ from export.kernels.m4.matrix_core import (
     matrix_core,
     matrix_words,
 )
-from export.kernels.m4.requantise import plan_scaling
 from export.kernels.m4.widen import interleave_routine, interleaved_declaration
+from export.kernels.scaling import plan_scaling
 
 if TYPE_CHECKING:
-    from export.kernels.m4.requantise import Scaling
+    from export.kernels.scaling import Scaling
 
 _WRAPPER_STACK_BYTES = 128
 _INSTRUCTIONS_A_TRIPLE = 60  # of the C around the core, measured

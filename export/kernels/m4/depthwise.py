@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.kernels.bounds import accumulator_interval
 from export.kernels.c_text import as_words, word_array
 from export.kernels.layer import Convolution, KernelCode
-from export.kernels.m4.bounds import accumulator_interval
 from export.kernels.m4.depthwise_core import PlaneCore, PlaneShape, obstacle, plane_core
 from export.kernels.m4.planes import (
     CHANNELS,
@@ -22,7 +22,7 @@ from export.kernels.m4.planes import (
     plan_geometry,
     planes_routine,
 )
-from export.kernels.m4.requantise import Scaling, plan_scaling
+from export.kernels.scaling import Scaling, plan_scaling
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

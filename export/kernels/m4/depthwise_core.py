@@ -15,7 +15,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from export.kernels.m4.assembly import Assembly
-from export.kernels.m4.requantise import Recipe, emit_scale
+from export.kernels.m4.requantise import emit_clamp, emit_scale
+from export.kernels.scaling import Recipe
 
 if TYPE_CHECKING:
     from export.kernels.layer import Routine
@@ -205,7 +206,7 @@ class _RowProgram:
             code.op("vmov", "r2", "s0")
             emit_scale(code, sums, ["r2", "r2"], [_PLANE, "r3"], [], "")
             code.op("vmov", _PLANE, _SAVED)
-        self.recipe.clamp.emit(code, sums, self.recipe.shift)
+        emit_clamp(code, self.recipe.clamp, sums, self.recipe.shift)
 
     def _store(self, sums: tuple[str, ...], output: int) -> None:
         channels = self.shape.channels

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.kernels.c_text import as_words, halves_as_words, word_array
-from export.kernels.layer import FullyConnected, KernelCode
-from export.kernels.m4.bounds import (
+from export.kernels.bounds import (
     accumulator_interval,
     folded_bias,
     packed_halves,
     packing_obstacle,
 )
+from export.kernels.c_text import as_words, halves_as_words, word_array
+from export.kernels.layer import FullyConnected, KernelCode
 from export.kernels.m4.fully_connected_core import Core, choose_shape, fully_connected_core
-from export.kernels.m4.requantise import Scaling, plan_scaling
 from export.kernels.m4.widen import DECLARATION as WIDEN_DECLARATION
 from export.kernels.m4.widen import VECTOR_BLOCK, widen_routine
+from export.kernels.scaling import Scaling, plan_scaling
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from export.kernels.m4.assembly import Assembly, register_list
-from export.kernels.m4.requantise import Recipe, emit_scale
+from export.kernels.m4.requantise import emit_clamp, emit_scale
+from export.kernels.scaling import Recipe
 
 if TYPE_CHECKING:
     from export.kernels.layer import Routine
@@ -138,7 +139,7 @@ def _emit_scaling(code: Assembly, shape: CoreShape, recipe: Recipe) -> None:
             code.op("ldm", "r1!", register_list(multipliers + offsets[:count]))
     in_registers = recipe.needs_tie and shape.is_uniform
     emit_scale(code, values, multipliers, offsets, ties if in_registers else [], "r11")
-    recipe.clamp.emit(code, values, recipe.shift)
+    emit_clamp(code, recipe.clamp, values, recipe.shift)
 
 
 def _load_offsets_with_ties(code: Assembly, values: list[str]) -> None:

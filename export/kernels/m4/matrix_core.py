@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.kernels.bounds import folded_bias, packed_halves
 from export.kernels.c_text import as_words, halves_as_words
 from export.kernels.m4.assembly import Assembly, register_list
-from export.kernels.m4.bounds import folded_bias, packed_halves
-from export.kernels.m4.requantise import Recipe, Scaling, emit_scale
+from export.kernels.m4.requantise import emit_clamp, emit_scale
+from export.kernels.scaling import Recipe, Scaling
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -155,7 +156,7 @@ def _emit_scaling(code: Assembly, positions: int, recipe: Recipe) -> None:
     ):
         ties = [tie] * positions if recipe.needs_tie else []
         emit_scale(code, values, [multiplier] * positions, [offset] * positions, ties, "r0")
-    recipe.clamp.emit(code, [*lows, *highs], recipe.shift)
+    emit_clamp(code, recipe.clamp, [*lows, *highs], recipe.shift)
 
 
 def _emit_stores(code: Assembly, shape: MatrixShape) -> None:

@@ -11,7 +11,7 @@ from export.kernels.layer import Convolution, FullyConnected
 from export.kernels.m4.convolution import convolution
 from export.kernels.m4.depthwise import depthwise
 from export.kernels.m4.fully_connected import fully_connected
-from export.kernels.m4.requantise import PACKED_SHIFT, right_shifts
+from export.kernels.scaling import PACKED_SHIFT, right_shifts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SMALLEST_LEFT_SHIFT = 2
 
 
-def select_kernels(
+def m4_kernels(
     layers: Sequence[FullyConnected | Convolution],
 ) -> tuple[KernelCode | str, ...]:
     """Code for each layer, or the sentence that says which bound or shape forbids it.

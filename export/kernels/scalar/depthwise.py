@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from export.kernels.bounds import accumulator_interval, folded_bias
 from export.kernels.c_text import integer_array
 from export.kernels.layer import Convolution, KernelCode
-from export.kernels.m4.bounds import accumulator_interval, folded_bias
 from export.kernels.scalar.requantise import scale_function
 
 _STACK_BYTES = 128

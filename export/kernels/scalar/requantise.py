@@ -8,11 +8,11 @@ import numpy as np
 
 from export.graph import Rounding
 from export.kernels.c_text import integer_array
-from export.kernels.m4.requantise import Scaling, plan_scaling
+from export.kernels.scaling import Scaling, plan_scaling
 
 if TYPE_CHECKING:
+    from export.kernels.bounds import Accumulators
     from export.kernels.layer import Requantisation
-    from export.kernels.m4.bounds import Accumulators
 
 _LARGEST_LEFT_SHIFT = 31
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.kernels.bounds import accumulator_interval, folded_bias
 from export.kernels.c_text import integer_array
-from export.kernels.m4.bounds import accumulator_interval, folded_bias
 from export.kernels.scalar.requantise import scale_function
 
 if TYPE_CHECKING:
