@@ -108,14 +108,47 @@ def _square(weight: int, *, bias: int = 0, shift: int = -5) -> FullyConnected:
     )
 
 
+def _refusal(layer: FullyConnected) -> str:
+    refusal = fully_connected(layer)
+    assert isinstance(refusal, str), refusal.note
+    return refusal
+
+
 def test_what_cannot_be_proven_is_refused_with_its_bound() -> None:
-    assert "2^23" in str(fully_connected(_square(1, bias=1 << 23)))
-    assert "-128" in str(fully_connected(_square(-128)))
-    assert "SSAT" in str(fully_connected(_square(1, shift=-31)))
+    assert "2^23" in _refusal(_square(1, bias=1 << 23))
+    assert "-128" in _refusal(_square(-128))
+    assert "SSAT" in _refusal(_square(1, shift=-31))
     wide = _square(1)
     shifts = np.array([-9, -1] * 4, np.int32)
     wide = replace(wide, requantisation=replace(wide.requantisation, shift=shifts))
-    assert "differ" in str(fully_connected(wide))
+    assert "differ" in _refusal(wide)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_sum_that_is_packed_is_exact_and_the_next_is_refused(
+    tmp_path: Path, sign: int
+) -> None:
+    largest = (1 << 23) - 1
+    bias = sign * (largest - 8 * 255)
+    layer = replace(_square(sign, bias=bias, shift=-15), input_zero_point=-128)
+    rows = layers.test_rows(np.random.default_rng(26), 20, 8)
+    run = run_cases(M4, [Case(_code(layer), rows, 8)], tmp_path)[0]
+    wanted = np.stack([reference.fully_connected(layer, row) for row in rows])
+    np.testing.assert_array_equal(run.outputs, wanted)
+    assert "2^23" in _refusal(replace(layer, bias=layer.bias + sign))
+
+
+def test_ties_show_one_step_below_a_relu(tmp_path: Path) -> None:
+    random = np.random.default_rng(27)
+    layer = layers.fully_connected(random, "layer", 4, 40, power_of_two=True, zero_point=-100)
+    rule = replace(layer.requantisation, minimum=-101, multiplier=np.full(40, 1 << 30, np.int32))
+    # sums of about one output step, so that -1/2 occurs
+    rule = replace(rule, shift=np.full(40, -7, np.int32))
+    layer = replace(layer, weights=np.sign(layer.weights), bias=0 * layer.bias, requantisation=rule)
+    rows = random.integers(-128, 128, (200, 4)).astype(np.int8)
+    run = run_cases(M4, [Case(_code(layer), rows, 40)], tmp_path)[0]
+    wanted = np.stack([reference.fully_connected(layer, row) for row in rows])
+    np.testing.assert_array_equal(run.outputs, wanted)
 
 
 def test_a_weight_of_minus_128_is_packed_where_it_fits() -> None:
