@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 INT32_LIMIT = 1 << 31
 # |high word of the product| < 2^30; the offset may take the other half of int32.
 _OFFSET_LIMIT = 1 << 30
-# A packed high row arrives multiplied by 2^8; its shift to p <= 8 goes right.
+# A packed high row arrives multiplied by 2^8: one shift right by 8 - p scales it while p <= 8.
 PACKED_SHIFT = 8
+_LARGEST_LEFT_SHIFT = 31
 
 
 @dataclass(frozen=True)
@@ -66,20 +67,22 @@ class Recipe:
     Args:
         shift: S.
         needs_tie: whether the correction of negative ties is made.
+        is_wide: whether a left shift p exceeds `PACKED_SHIFT`.
         clamp: after the shift.
     """
 
     shift: int
     needs_tie: bool
+    is_wide: bool
     clamp: Clamp
 
     @property
     def key(self) -> str:
         """The part of a routine's symbol that says how it scales."""
-        tie = "t" if self.needs_tie else ""
+        kind = ("t" if self.needs_tie else "") + ("w" if self.is_wide else "")
         bounds = (self.clamp.minimum, self.clamp.maximum)
         clamp = f"_c{bounds[0] + 128}_{bounds[1] + 128}" if bounds != (INT8_MIN, INT8_MAX) else ""
-        return f"s{self.shift}{tie}{clamp}"
+        return f"s{self.shift}{kind}{clamp}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,15 +114,20 @@ class Scaling:
         return bool(np.all(table == table[:, :1]))
 
     @property
-    def high_right_shift(self) -> NDArray[np.int64]:
-        """Right shift of a packed high row, which arrives times 2^8."""
-        shift: NDArray[np.int64] = PACKED_SHIFT - self.left_shift
-        return shift
+    def is_wide(self) -> bool:
+        """Whether a left shift p exceeds `PACKED_SHIFT`."""
+        return int(self.left_shift.max()) > PACKED_SHIFT
+
+    @property
+    def high_shift(self) -> NDArray[np.int64]:
+        """Right shift of a packed high row that arrives times 2^8; p itself when wide."""
+        shift = self.left_shift if self.is_wide else PACKED_SHIFT - self.left_shift
+        return np.asarray(shift)
 
     @property
     def recipe(self) -> Recipe:
         """What a routine is specialised for."""
-        return Recipe(self.shift, self.needs_tie, self.clamp)
+        return Recipe(self.shift, self.needs_tie, self.is_wide, self.clamp)
 
 
 def right_shifts(requantisation: Requantisation) -> NDArray[np.int64]:
@@ -133,7 +141,6 @@ def plan_scaling(
     requantisation: Requantisation,
     accumulators: Accumulators,
     *,
-    largest_left_shift: int = PACKED_SHIFT,
     common_shift: int | None = None,
 ) -> Scaling | str:
     """Choose S and prove that nothing overflows.
@@ -141,23 +148,20 @@ def plan_scaling(
     Args:
         requantisation: of the layer.
         accumulators: their proven intervals.
-        largest_left_shift: limit of p that the kernel's way of shifting sets.
-        common_shift: S that other layers of the model use; taken where it fits, so that layers
-            share their code.
+        common_shift: S that other layers of the model use; taken where it fits without wide
+            left shifts, so that layers share their code.
 
     Returns:
         The scaling, or one sentence that says which bound fails.
     """
     shifts = right_shifts(requantisation)
     own = max(int(shifts.max(initial=0)) + 1, 2)
-    candidates = [own] if common_shift is None else [common_shift, own]
-    obstacle = ""
-    for shift in candidates:
-        scaling = _scaling_with(requantisation, shift)
-        obstacle = _obstacle(scaling, accumulators, largest_left_shift)
-        if not obstacle:
-            return scaling
-    return obstacle
+    if common_shift is not None:
+        shared = _scaling_with(requantisation, common_shift)
+        if not shared.is_wide and not _obstacle(shared, accumulators):
+            return shared
+    scaling = _scaling_with(requantisation, own)
+    return _obstacle(scaling, accumulators) or scaling
 
 
 def _scaling_with(requantisation: Requantisation, shift: int) -> Scaling:
@@ -176,12 +180,12 @@ def _scaling_with(requantisation: Requantisation, shift: int) -> Scaling:
     return Scaling(shift, left, multiplier, offset, tie, bool(np.any(tie)), clamp)
 
 
-def _obstacle(scaling: Scaling, accumulators: Accumulators, largest_left_shift: int) -> str:
+def _obstacle(scaling: Scaling, accumulators: Accumulators) -> str:
     least, most = int(scaling.left_shift.min()), int(scaling.left_shift.max())
     if least < 2:
         return f"right shift {1 + scaling.shift - least} does not fit under S = {scaling.shift}"
-    if most > largest_left_shift:
-        return f"shifts differ by {most - least}, more than {largest_left_shift - 2}"
+    if most > _LARGEST_LEFT_SHIFT:
+        return f"shifts differ by {most - least}, more than {_LARGEST_LEFT_SHIFT - 2}"
     if scaling.shift > 31:
         return f"a right shift of {scaling.shift} exceeds SSAT's 31"
     largest = int(accumulators.magnitude.max())

@@ -22,7 +22,7 @@ from export.kernels.m4.planes import (
     plan_geometry,
     planes_routine,
 )
-from export.kernels.scaling import Scaling, plan_scaling
+from export.kernels.scaling import PACKED_SHIFT, Scaling, plan_scaling
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +103,8 @@ def _channel_table(layer: Convolution, scaling: Scaling) -> NDArray[np.uint32]:
     order = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2))
     for place, (row, column) in enumerate(order):
         rows[:, place] = taps[:, row, column]
-    rows[:, 9] = scaling.left_shift
+    rows[:, 9] = np.minimum(scaling.left_shift, PACKED_SHIFT)
+    rows[:, 10] = scaling.left_shift - rows[:, 9]
     columns = [layer.bias.astype(np.int64), scaling.multiplier, scaling.offset]
     if scaling.needs_tie:
         columns.append(scaling.tie)

@@ -4,8 +4,9 @@ A plane is made of vertical pairs (`planes`): LDRD reads four rows of a column, 
 output rows take 2 multiplications each per tap column, 6 per output instead of 9. All weights stay
 in six registers for the whole channel. Taps beside the image are not executed.
 
-Table of a channel, 32-bit words: bytes w00 w01 w10 w11, w02 w20 w12 w21, w22 p 0 0 (p: left shift);
-bias; multiplier; offset; where needed tie.
+Table of a channel, 32-bit words: bytes w00 w01 w10 w11, w02 w20 w12 w21, w22 p q 0; bias;
+multiplier; offset; where needed tie. Of the left shift p + q the weights take p, at most 8; the sum
+takes the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _LARGEST_OFFSET = 4095  # of STRB
 _PLANE, _OUT = "r0", "r1"
 _W01, _W12 = ("r4", "r6", "r8"), ("r5", "r7", "r9")
 _SUMS = (("r10", "r11"), ("r12", "lr"))  # (upper, lower) row, of even and odd columns
-_BIAS, _PLANE_END, _COLUMN_END, _SAVED = "s2", "s5", "s6", "s7"
+_BIAS, _PLANE_END, _COLUMN_END, _SAVED, _REST = "s2", "s5", "s6", "s7", "s8"
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,10 @@ class _RowProgram:
 
     def _scale(self, sums: tuple[str, ...]) -> None:
         code = self.code
+        if self.recipe.is_wide:
+            code.op("vmov", "r2", _REST)
+            for value in sums:
+                code.op("lsl", value, value, "r2")
         if not self.recipe.needs_tie:
             code.op("vmov", "r2", "r3", "s0", "s1")
             emit_scale(code, sums, ["r2"] * len(sums), ["r3"] * len(sums), [], "")
@@ -260,6 +265,9 @@ def _emit_setup(code: Assembly, recipe: Recipe) -> None:
     code.op("vmov", "s0", "s1", "r11", "r12")
     if recipe.needs_tie:
         code.op("vmov", "s3", "s4", "lr", "r12")
+    if recipe.is_wide:
+        code.op("ubfx", "r5", "r9", "#16", "#8")
+        code.op("vmov", _REST, "r5")
     code.op("ubfx", "r5", "r9", "#8", "#8")
     code.op("lsl", "r10", "r10", "r5")
     code.op("vmov", _BIAS, "r10")

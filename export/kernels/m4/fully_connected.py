@@ -154,7 +154,7 @@ def _turn_words(
 
 def _scale_words(scaling: Scaling, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     shifts = scaling.left_shift[rows].copy()
-    shifts[1::2] = scaling.high_right_shift[rows][1::2]
+    shifts[1::2] = scaling.high_shift[rows][1::2]
     multiplier, offset = scaling.multiplier[rows], scaling.offset[rows]
     if scaling.needs_tie:
         return [shifts, scaling.tie[rows], offset, multiplier]
@@ -170,7 +170,7 @@ def _source(layer: FullyConnected, scaling: Scaling, parts: list[_Part]) -> str:
     )
     words = np.concatenate([part.words for part in parts])
     pad = VECTOR_BLOCK * -(-inputs // VECTOR_BLOCK)
-    low, high = int(scaling.left_shift[0]), int(scaling.high_right_shift[0])
+    low, high = int(scaling.left_shift[0]), int(scaling.high_shift[0])
     body, position, row = [], 0, 0
     for part in parts:
         end = position + part.words.size

@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from export.kernels.m4.assembly import Assembly, register_list
-from export.kernels.m4.requantise import emit_clamp, emit_scale
+from export.kernels.m4.requantise import emit_clamp, emit_scale, emit_shift
 from export.kernels.scaling import Recipe
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _emit_scaling(code: Assembly, shape: CoreShape, recipe: Recipe) -> None:
         code.op("ldm", "r1!", register_list(shifts))
         multipliers, offsets, ties = shifts, ["r10", "r11", "r12", "lr"], shifts
     for value, amount in zip(values, shifts, strict=True):
-        code.op("lsl" if value in lows else "asr", value, value, amount)
+        emit_shift(code, value, amount, recipe, is_high=value in highs)
     if not shape.is_uniform:
         if recipe.needs_tie:
             _load_offsets_with_ties(code, values)

@@ -5,7 +5,7 @@ Both rows of a pair share 16-bit halves, 256 × high + low (`bounds`): SMLAD on 
 positions, whose widened inputs lie interleaved so that one LDM fetches them.
 
 Stream of weights, 32-bit words, per pair of rows: the two biases; the packed halves, per 4 inputs
-(0, 2) and (1, 3); left shift of the low and right shift of the high row, two multipliers, two
+(0, 2) and (1, 3); shifts of the low and the high row, two multipliers, two
 offsets, and where needed two ties.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from export.kernels.bounds import folded_bias, packed_halves
 from export.kernels.c_text import as_words, halves_as_words
 from export.kernels.m4.assembly import Assembly, register_list
-from export.kernels.m4.requantise import emit_clamp, emit_scale
+from export.kernels.m4.requantise import emit_clamp, emit_scale, emit_shift
 from export.kernels.scaling import Recipe, Scaling
 
 if TYPE_CHECKING:
@@ -145,9 +145,9 @@ def _emit_scaling(code: Assembly, positions: int, recipe: Recipe) -> None:
         code.op("sub", high, high, low)
     code.op("ldm", "r1!", "{r8-r12, lr}")
     for low in lows:
-        code.op("lsl", low, low, "r8")
+        emit_shift(code, low, "r8", recipe, is_high=False)
     for high in highs:
-        code.op("asr", high, high, "r9")
+        emit_shift(code, high, "r9", recipe, is_high=True)
     if recipe.needs_tie:
         code.op("ldm", "r1!", "{r8, r9}")
     for values, multiplier, offset, tie in (
@@ -239,9 +239,7 @@ def matrix_words(
     start[1::2] = 256 * start[1::2] + start[0::2]
     halves = packed_halves(padded[0::2], padded[1::2]).reshape(rows.size // 2, -1, 4)
     packed = halves_as_words(halves[:, :, [0, 2, 1, 3]]).reshape(rows.size // 2, -1)
-    shifts = np.where(
-        np.arange(rows.size) % 2, scaling.high_right_shift[rows], scaling.left_shift[rows]
-    )
+    shifts = np.where(np.arange(rows.size) % 2, scaling.high_shift[rows], scaling.left_shift[rows])
     columns = [shifts, scaling.multiplier[rows], scaling.offset[rows]]
     if scaling.needs_tie:
         columns.append(scaling.tie[rows])

@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from export.kernels.bounds import INT8_MAX, INT8_MIN
+from export.kernels.scaling import PACKED_SHIFT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from export.kernels.m4.assembly import Assembly
-    from export.kernels.scaling import Clamp
+    from export.kernels.scaling import Clamp, Recipe
+
+
+def emit_shift(code: Assembly, value: str, amount: str, recipe: Recipe, *, is_high: bool) -> None:
+    """Scale a sum by 2^p; a packed high row holds it times 2^8 (`Scaling.high_shift`)."""
+    if is_high and not recipe.is_wide:
+        code.op("asr", value, value, amount)
+        return
+    if is_high:
+        code.op("asr", value, value, f"#{PACKED_SHIFT}")
+    code.op("lsl", value, value, amount)
 
 
 def emit_clamp(code: Assembly, clamp: Clamp, values: Sequence[str], shift: int) -> None:

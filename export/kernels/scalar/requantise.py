@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from export.kernels.bounds import Accumulators
     from export.kernels.layer import Requantisation
 
-_LARGEST_LEFT_SHIFT = 31
-
 _CLAMP = """\
     return (int8_t)(value < {minimum} ? {minimum} : value > {maximum} ? {maximum} : value);
 }}
@@ -66,7 +64,7 @@ def scale_function(name: str, rule: Requantisation, accumulators: Accumulators) 
         accumulators: their proven intervals.
     """
     clamp = _CLAMP.format(minimum=f"({rule.minimum})", maximum=f"({rule.maximum})")
-    scaling = plan_scaling(rule, accumulators, largest_left_shift=_LARGEST_LEFT_SHIFT)
+    scaling = plan_scaling(rule, accumulators)
     if isinstance(scaling, Scaling):
         return _proven(name, scaling) + clamp, "one product a sum, bounds proven"
     table = np.stack([rule.shift, rule.multiplier], axis=1).astype(np.int32)

@@ -17,6 +17,7 @@ def requantisation(
     rounding: Rounding = Rounding.DOUBLE,
     per_channel: bool = True,
     power_of_two: bool = False,
+    scale_octaves: float = 3.0,
     zero_point: int | None = None,
     minimum: int = -128,
     maximum: int = 127,
@@ -28,13 +29,18 @@ def requantisation(
         channels: how many.
         spread: of the accumulators.
         rounding: the rule.
-        per_channel: each channel its own scale, over a factor of 8; else one for all.
+        per_channel: each channel its own scale; else one for all.
         power_of_two: scales that make every second result a tie.
+        scale_octaves: the channels' scales lie within a factor of 2^this.
         zero_point: of the output, or None for a random one.
         minimum: lower clamp.
         maximum: upper clamp.
     """
-    scale = 60 / spread * 2.0 ** random.uniform(-1.5, 1.5, channels if per_channel else 1)
+    scale = (
+        60
+        / spread
+        * 2.0 ** (scale_octaves * random.uniform(-0.5, 0.5, channels if per_channel else 1))
+    )
     if power_of_two:
         scale = 2.0 ** np.floor(np.log2(scale))
     fraction, exponent = np.frexp(np.broadcast_to(scale, channels))

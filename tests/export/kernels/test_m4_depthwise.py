@@ -52,6 +52,7 @@ SCALES: dict[str, dict[str, Any]] = {
     "single": {"rounding": Rounding.SINGLE, "per_channel": False},
     "relu": {},
     "ties": {"power_of_two": True},
+    "wide": {"scale_octaves": 7.5},
     "narrow clamp": {"minimum": -100, "maximum": 31},
 }
 

@@ -30,6 +30,8 @@ SCALES: dict[str, dict[str, Any]] = {
     "low clamp": {"minimum": -77},
     "high clamp": {"maximum": 50},
     "narrow clamp": {"minimum": -20, "maximum": 31, "per_channel": False},
+    "wide": {"scale_octaves": 9.0},
+    "wide, single": {"scale_octaves": 9.0, "rounding": Rounding.SINGLE},
     "one value": {"minimum": 5, "maximum": 5},
 }
 RELU = {"ties", "one scale, ties", "linear", "one scale, linear"}
@@ -119,7 +121,7 @@ def test_what_cannot_be_proven_is_refused_with_its_bound() -> None:
     assert "-128" in _refusal(_square(-128))
     assert "SSAT" in _refusal(_square(1, shift=-31))
     wide = _square(1)
-    shifts = np.array([-9, -1] * 4, np.int32)
+    shifts = np.array([-30, 10] * 4, np.int32)
     wide = replace(wide, requantisation=replace(wide.requantisation, shift=shifts))
     assert "differ" in _refusal(wide)
 
