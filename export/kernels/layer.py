@@ -88,6 +88,23 @@ class Convolution:
 
 
 @dataclass(frozen=True)
+class Routine:
+    """A function that kernels of several layers share; linked once per symbol.
+
+    Args:
+        symbol: global name, unique to this text: equal symbols mean equal sources.
+        source: assembly or C text, position-independent.
+        suffix: `.S` or `.c`.
+        stack_bytes: deepest stack use of one call.
+    """
+
+    symbol: str
+    source: str
+    suffix: str
+    stack_bytes: int
+
+
+@dataclass(frozen=True)
 class KernelCode:
     """One generated function `int8_t`-in, `int8_t`-out, with its constants.
 
@@ -97,10 +114,13 @@ class KernelCode:
             position-independent.
         suffix: `.S` or `.c`.
         scratch_bytes: size of `scratch`, 16-byte aligned, contents undefined on entry.
-        weights_bytes: int8 weights + int32 biases + per-channel multipliers and shifts.
+        weights_bytes: int8 weights + int32 biases + per-channel multipliers and shifts, where
+            `source` holds them.
         instructions: executed by one call, exact for straight-line emitters, else an estimate.
         stack_bytes: deepest stack use of one call.
         note: which scheme was chosen and why (bounds proven, fallback taken).
+        routines: what `source` calls, shared with other layers.
+        runs_in_place: `out` may be `in` (the input is then lost).
     """
 
     symbol: str
@@ -111,3 +131,5 @@ class KernelCode:
     instructions: int
     stack_bytes: int
     note: str
+    routines: tuple[Routine, ...] = ()
+    runs_in_place: bool = False
