@@ -154,7 +154,11 @@ class SerialDevice:
     def reset(self) -> None:
         """Start the device afresh; returns once it answers again."""
         self._link.write(Group.OS, OsCommand.RESET, {})
-        # What arrives while it starts is lost, so the first requests may be.
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        """Wait until a device that is starting answers."""
+        # What arrives before it listens is lost, so the first requests may be.
         self._link.read(
             Group.OS,
             OsCommand.PARAMETERS,
