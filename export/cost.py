@@ -6,27 +6,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from device_profiles.energy_model import DecisionEnergy, decision_energy
-from export.estimate import PLAIN_C, coefficients
+from export.estimate import Count, layer_instructions
 from export.ops import OPERATORS
 from export.verify import calls
 
 if TYPE_CHECKING:
-    from device_profiles import DeviceProfile
+    from device_profiles import Core, DeviceProfile
     from export.budget import Budget
     from export.graph import QGraph
     from export.link import Module
     from export.render.c import Layer, Program
     from jouleloop.energy import Energy
-
-
-@dataclass(frozen=True)
-class Count:
-    """A number of executed instructions with its interval and where it came from."""
-
-    value: float
-    low: float
-    high: float
-    source: str
 
 
 @dataclass(frozen=True)
@@ -110,19 +100,11 @@ class Cost:
         }
 
 
-def count_instructions(program: Program, profile: DeviceProfile) -> Count:
+def count_instructions(program: Program, core: Core) -> Count:
     """Instructions of one inference, summed over the layers."""
-    per = coefficients(profile.core)
-    value = low = high = 0.0
-    for layer in program.layers:
-        instructions = layer.code.instructions
-        is_estimate = layer.code.note == PLAIN_C
-        value += instructions
-        low += instructions * (per.low if is_estimate else 1.0)
-        high += instructions * (per.high if is_estimate else 1.0)
-    source = (
-        f"estimated from the layers' shapes, coefficients fitted on QEMU ({per.low}-{per.high})"
-    )
+    counts = [layer_instructions(layer.code, core) for layer in program.layers]
+    value, low, high = (sum(getattr(c, end) for c in counts) for end in ("value", "low", "high"))
+    source = f"estimated from the layers' shapes and counts on QEMU ({low:.4g} to {high:.4g})"
     return Count(value, low, high, source)
 
 
@@ -170,7 +152,7 @@ def native_cost(
     )
     inference = energy.states.get("inference")
     layers = tuple(
-        _layer_cost(layer, arena, inference, instructions.value)
+        _layer_cost(layer, arena, inference, instructions, profile.core)
         for layer, arena in zip(program.layers, program.plan.layer_bytes, strict=True)
     )
     energy_device = silicon.id if silicon is not None and inference is not None else None
@@ -205,14 +187,15 @@ def _limit(
 
 
 def _layer_cost(
-    layer: Layer, arena_bytes: int, inference: Energy | None, total: float
+    layer: Layer, arena_bytes: int, inference: Energy | None, total: Count, core: Core
 ) -> LayerCost:
-    share = layer.code.instructions / total if total else 0.0
+    count = layer_instructions(layer.code, core).value
+    share = count / total.value if total.value else 0.0
     return LayerCost(
         layer.call.node.name,
         layer.call.node.op,
         OPERATORS[layer.call.node.op].macs(layer.call),
-        layer.code.instructions,
+        round(count),
         layer.code.weights_bytes,
         sum(tensor.size for tensor in layer.call.outputs),
         arena_bytes,

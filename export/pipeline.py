@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from device_profiles import DeviceProfile
     from device_profiles.energy_model import DecisionEnergy
-    from export.cost import Cost, Count
+    from export.cost import Cost
+    from export.estimate import Count
     from export.frontend.source import Source
     from export.graph import QGraph
 
@@ -146,7 +147,7 @@ def _native(
         dump.text(name, text)
     dump.text("plan.txt", plan_text(program.plan))
     inputs, outputs = tensor_specs(graph)
-    instructions = count_instructions(program, profile)
+    instructions = count_instructions(program, profile.core)
     # What a decision sends is its scores.
     energy = estimate_energy(profile, instructions, sum(spec.size for spec in outputs))
     module = link_module(

@@ -65,20 +65,32 @@ def folded_bias(
     return np.asarray(folded, np.int32)
 
 
+def product_factor(
+    input_scale: np.float32,
+    weight_scale: NDArray[np.float32],
+    output_scale: np.float32,
+    *,
+    is_per_channel: bool,
+) -> NDArray[np.float64]:
+    """Input scale × weight scale / output scale, [channels].
+
+    TFLite multiplies the first two in float32 when weights have one scale, and in float64 when they
+    have one per channel.
+    """
+    if is_per_channel:
+        product = np.float64(input_scale) * weight_scale.astype(np.float64)
+    else:
+        product = (input_scale * weight_scale).astype(np.float64)
+    return np.asarray(product / np.float64(output_scale), np.float64)
+
+
 def product_requantisation(
     source: Tensor, weights: Tensor, output: Tensor, activation: str, rounding: Rounding
 ) -> Requantisation:
-    """How sums of input × weight become an int8 output, per output channel.
-
-    The factor is input scale × weight scale / output scale. TFLite multiplies the first two in
-    float32 when weights have one scale, and in float64 when they have one per channel.
-    """
+    """How sums of input × weight become an int8 output, per output channel."""
+    is_per_channel = weights.quantization.axis is not None
     scales = weights.quantization.scale
-    if weights.quantization.axis is None:
-        product = (source.scale * scales).astype(np.float64)
-    else:
-        product = np.float64(source.scale) * scales.astype(np.float64)
-    factor = product / np.float64(output.scale)
+    factor = product_factor(source.scale, scales, output.scale, is_per_channel=is_per_channel)
     channels = weights.shape[weights.quantization.axis or 0]
     multiplier, shift = quantize_multiplier(np.broadcast_to(factor, (channels,)))
     minimum, maximum = activation_range(activation, output.quantization)

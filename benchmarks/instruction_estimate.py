@@ -1,0 +1,135 @@
+"""Fit the estimate of plain C's instructions to counts by QEMU, and check its stated interval.
+
+Fully connected layers, additions and activations of many shapes run on the emulated cores, each as
+a module of its own. The fit minimises the squared relative error with coefficients >= 0 and is
+printed in the form of `export/estimate.py`; the figures are the ratios actual / estimated of the
+coefficients that stand there, whose limits are the interval that they state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from device_profiles.core import CORES
+from edge_runtime.wire.module import SelfTest
+from export.estimate import coefficients
+from export.graph import Rounding
+from export.link import link_module
+from export.ops import OPERATORS
+from export.render.c import render_c
+from export.specs import tensor_specs
+from export.verify import calls
+from hil_tests.result import Measure
+from hil_tests.result import Measure
+from tests.export.bare_metal import run_module
+from tests.export.random_graphs import GraphBuilder, packed, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from export.graph import QGraph
+
+SHAPES = ((8, 4), (12, 64), (16, 16), (33, 17), (64, 4), (64, 64), (128, 31), (200, 50))
+# A zero point of 127 would leave one value to a RELU, and the compiler would see it.
+OUTPUT_ZERO_POINT = -5
+SIZES = (32, 100, 256)
+CORE_NAMES = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m55")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One layer: what it does, what the estimate says, and what QEMU counted."""
+
+    work: tuple[float, ...]  # calls, outputs, scalings once, twice, inner products, macs
+    estimated: float
+    counted: float
+
+
+def layers(rounding: Rounding) -> Iterator[QGraph]:
+    """Graphs of one layer."""
+    for index, (inputs, outputs) in enumerate(SHAPES):
+        build = GraphBuilder(np.random.default_rng(index), rounding)
+        yield build.graph(
+            build.fully_connected(build.input(1, inputs), outputs, zero_point=OUTPUT_ZERO_POINT)
+        )
+    for index, size in enumerate(SIZES):
+        build = GraphBuilder(np.random.default_rng(index), rounding)
+        yield build.graph(build.add(build.input(1, size), build.input(1, size, scale=0.05)))
+        build = GraphBuilder(np.random.default_rng(index), rounding)
+        yield build.graph(
+            build.unary(
+                "QUANTIZE",
+                build.input(1, size, zero_point=3),
+                scale=0.03,
+                zero_point=OUTPUT_ZERO_POINT,
+            )
+        )
+        build = GraphBuilder(np.random.default_rng(index), rounding)
+        yield build.graph(
+            build.unary(
+                "RELU",
+                build.input(1, size, zero_point=3),
+                scale=0.015,
+                zero_point=OUTPUT_ZERO_POINT,
+            )
+        )
+
+
+def sample(graph: QGraph, core: str) -> Sample:
+    """Compile a layer, run it, and describe its work."""
+    program = render_c(graph, CORES[core], producer="benchmark", model_sha256="")
+    inputs, outputs = tensor_specs(graph)
+    module = link_module(
+        program,
+        CORES[core],
+        inputs=inputs,
+        outputs=outputs,
+        self_test=SelfTest(0, b"", b"", ()),
+        model_sha256=bytes(32),
+    )
+    given = packed(rows(graph, 40, 0))
+    counted = run_module(module.content, core, given, sum(spec.size for spec in outputs))
+    (call,) = calls(graph)
+    size = call.output.size
+    scaled = 0 if call.node.op == "ADD" and graph.rounding is Rounding.SINGLE else size
+    scaled *= 3 if call.node.op == "ADD" else 1
+    # RELU rounds twice under either rule.
+    once = scaled if graph.rounding is Rounding.SINGLE and call.node.op != "RELU" else 0
+    macs = OPERATORS[call.node.op].macs(call)
+    work = (1.0, float(size), float(once), float(scaled - once), size * bool(macs), float(macs))
+    return Sample(work, program.layers[0].code.instructions, counted.instructions)
+
+
+def fit(samples: list[Sample]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Coefficients >= 0 with the least squared relative error, by projected gradient descent."""
+    work = np.array([s.work for s in samples]) / np.array([[s.counted] for s in samples])
+    # Scaled columns, so that one step size suits all.
+    norms = np.linalg.norm(work, axis=0)
+    scaled = work / norms
+    step = 1.0 / np.linalg.norm(scaled, 2) ** 2
+    weights = np.zeros(scaled.shape[1])
+    for _ in range(200_000):
+        weights = np.maximum(0.0, weights - step * (scaled.T @ (scaled @ weights - 1.0)))
+    return weights / norms
+
+
+def main() -> list[Measure]:
+    """Fit every core, print what `export/estimate.py` should say, and judge what it says."""
+    measures = []
+    for core in CORE_NAMES:
+        samples = [sample(graph, core) for rounding in Rounding for graph in layers(rounding)]
+        fitted = fit(samples)
+        ratios = [s.counted / float(np.dot(s.work, fitted)) for s in samples]
+        print(core, [round(float(c), 1) for c in fitted], min(ratios), max(ratios))
+        stated = coefficients(CORES[core])
+        actual = [s.counted / s.estimated for s in samples]
+        source = f"{len(samples)} layers on QEMU, actual / estimated instructions"
+        for name, value, limit in (
+            ("highest", max(actual), stated.high),
+            ("lowest, inverted", 1 / min(actual), 1 / stated.low),
+        ):
+            measures.append(Measure(f"{core} {name}", value, "", "measured", source, limit=limit))
+    return measures
