@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Sums of so many bytes at a time; one output row is the least.
 _SUM_BYTES = 2048
+_UNROLLED = 5
 _MOST_CHANNELS = 4096  # 15 pixels must be within a 16-bit offset
 _WRAPPER_INSTRUCTIONS = 65
 _WRAPPER_STACK_BYTES = 224
@@ -36,24 +37,32 @@ def depthwise(layer: Convolution) -> KernelCode:
         return plain_depthwise(layer)
     scaling = plan_scaling(layer.requantisation)
     biases, starts = _biases(layer, tiles)
-    routine = depthwise_routine(tiles, scaling.recipe, starts)
     fill = fill_routine()
     counts = _counts(layer, tiles)
+    routine = depthwise_routine(
+        tiles,
+        scaling.recipe,
+        starts,
+        unrolled=counts["sum_rows"] // counts["row_turns"],
+        is_shared=depth > 1,
+    )
     plane_bytes, sum_bytes = _plane_bytes(tiles, counts), _sum_bytes(tiles, counts)
+    laid_out_bytes = LANES * len(tiles.taps) if tiles.groups > 1 else 0
     filled = 8 + 2 * -(-plane_bytes // 16)
     in_size, out_size = (int(np.prod(shape)) for shape in (layer.input_shape, layer.output_shape))
     return KernelCode(
         symbol=layer.name,
         source=_source(layer, tiles, scaling, biases, counts, routine.symbol),
         suffix=".c",
-        scratch_bytes=plane_bytes + sum_bytes,
+        scratch_bytes=plane_bytes + sum_bytes + laid_out_bytes,
         weights_bytes=layer.weights.size + 12 * layer.output_shape[2],
         instructions=_WRAPPER_INSTRUCTIONS
         + filled
         + depthwise_instructions(tiles, scaling.recipe, counts),
         stack_bytes=_WRAPPER_STACK_BYTES + routine.stack_bytes,
-        note=f"{'rows' if tiles.is_contiguous else 'window'} of {len(tiles.lanes)} bytes for "
-        f"{tiles.outputs} outputs, {tiles.tiles} a turn; scaling {scaling.recipe.suffix}",
+        note=f"{'rows' if tiles.is_contiguous else 'window'} of {tiles.groups} x "
+        f"{len(tiles.lanes)} bytes for {tiles.outputs} outputs, {tiles.tiles} a turn; "
+        f"scaling {scaling.recipe.suffix}",
         routines=(routine, fill),
         # A channel is in its plane before its first output is written.
         runs_in_place=depth == 1 and out_size <= in_size,
@@ -85,8 +94,10 @@ def _counts(layer: Convolution, tiles: Tiles) -> dict[str, int]:
         for rows in range(1, height + 1)
         if height % rows == 0 and (rows == 1 or 4 * rows * width <= _SUM_BYTES)
     )
+    unrolled = max(rows for rows in range(1, _UNROLLED + 1) if strip % rows == 0)
     rows, run = (1, in_height * in_width) if tiles.is_contiguous else (in_height, in_width)
-    advance = tiles.turns * tiles.tiles * tiles.tile_step if tiles.turns > 1 else 0
+    is_looped = tiles.turns > 1 or tiles.groups > 1
+    advance = tiles.turns * tiles.tiles * tiles.tile_step if is_looped else 0
     scaling = layer.requantisation
     return {
         "channels": channels,
@@ -113,6 +124,8 @@ def _counts(layer: Convolution, tiles: Tiles) -> dict[str, int]:
         "depth": channels // in_channels,
         "turn": 0,
         "kernel_bytes": layer.weights.shape[0] * layer.weights.shape[1] + 1,
+        "group_step": tiles.group_step,
+        "row_turns": strip // (unrolled if tiles.turns == 1 and tiles.groups == 1 else 1),
     }
 
 
@@ -120,6 +133,7 @@ def _plane_bytes(tiles: Tiles, counts: dict[str, int]) -> int:
     """The plane with what its last tile reads beyond it, a multiple of 16."""
     rows = counts["strips"] * counts["sum_rows"]
     last = (rows - 1) * tiles.row_step + (tiles.turns * tiles.tiles - 1) * tiles.tile_step
+    last += (tiles.groups - 1) * tiles.group_step
     reach = max(last + max(int(tiles.lanes[-1]) + 1, LANES), tiles.rows * tiles.pitch)
     return -(-reach // 16) * 16
 
@@ -127,14 +141,14 @@ def _plane_bytes(tiles: Tiles, counts: dict[str, int]) -> int:
 def _sum_bytes(tiles: Tiles, counts: dict[str, int]) -> int:
     # Surplus sums of the last turn, and what the scaling reads beyond the last sum, come on top.
     sums = counts["scale_whole"] * 16 + counts["scale_rest"] + tiles.turns * tiles.turn_outputs
-    return 4 * -(-(sums + 8) // 4) * 4
+    return 4 * (-(-(sums + 8) // 4) * 4)
 
 
 def _lanes(layer: Convolution, tiles: Tiles) -> NDArray[np.int8]:
     """Table of vectors: which byte of the kernel each lane takes; where each tile's lanes lie."""
     zero = layer.weights.shape[0] * layer.weights.shape[1]  # the byte behind the kernel
     count = len(tiles.lanes)
-    taps = np.full((tiles.outputs, LANES), zero)
+    taps = np.full((len(tiles.taps), LANES), zero)
     taps[:, :count] = np.where(tiles.taps < 0, zero, tiles.taps)
     vectors = [taps]
     if not tiles.is_contiguous:
@@ -191,6 +205,7 @@ def _source(
         f"        .table = {name}_table,\n        .inside = plane + {inside},\n"
         f"        .plane = plane,\n        .sums = (int32_t *)(void *)(plane + {plane_bytes}),\n"
         f"        .lanes = (const uint8_t *){name}_lanes,\n        .pixels = {name}_pixels,\n"
+        f"        .laid_out = plane + {plane_bytes + _sum_bytes(tiles, counts)},\n"
         f"{fields}    }};\n"
         f"    jl_m55_fill(plane, {layer.input_zero_point}, {plane_bytes});\n"
         f"    {symbol}(&call);\n"

@@ -40,6 +40,9 @@ typedef struct {
     int32_t zero_point, minimum, maximum;
     uint32_t depth, turn;        /* outputs of one input channel; how many of them are done */
     uint32_t kernel_bytes;
+    int8_t *laid_out;            /* kernels over lanes, for windows in groups */
+    uint32_t group_step;         /* bytes of the plane from one group to the next */
+    uint32_t row_turns;          /* turns that sum a strip, where a turn is a row or several */
 } jl_m55_depthwise;
 """
 # Offset of each field in the call: all are words, and the C above is the one place that lists them.
@@ -60,16 +63,26 @@ def _put(register: str, field: str) -> str:
     return f"str {register}, [r11, #{_AT[field]}]"
 
 
-def depthwise_routine(tiles: Tiles, recipe: Recipe, biases: tuple[int, ...]) -> Routine:
+def depthwise_routine(
+    tiles: Tiles, recipe: Recipe, biases: tuple[int, ...], *, unrolled: int, is_shared: bool
+) -> Routine:
     """`void symbol(jl_m55_depthwise *call)`, which uses up its call.
 
     Args:
         tiles: how outputs are summed.
         recipe: of the scaling.
         biases: which of the channel's biases each output of a turn starts from.
+        unrolled: rows summed before the loop turns, where a turn is a row; divides the strip.
+        is_shared: an input channel has several output channels.
     """
     shape = f"{tiles.outputs}x{tiles.tiles}{'s' if tiles.turns == 1 else ''}"
     kind = f"r{tiles.row_step}" if tiles.is_contiguous else "w"
+    if tiles.groups > 1:
+        shape, kind = f"{tiles.outputs}x1", f"g{tiles.groups}"
+    if unrolled > 1:
+        kind += f"u{unrolled}"
+    if is_shared:
+        kind += "m"
     starts = "" if max(biases) == 0 else "_" + "".join(map(str, biases))
     code = HeliumAssembly(
         f"jl_m55_depthwise_{shape}{kind}{starts}_{recipe.suffix}",
@@ -79,26 +92,29 @@ def depthwise_routine(tiles: Tiles, recipe: Recipe, biases: tuple[int, ...]) -> 
     code.ops([f"sub sp, #{_FRAME}", "mov r11, r0"])
     code.comment("a channel; r11 is the call throughout")
     code.label("1")
-    _copy_plane(code)
+    _copy_plane(code, is_shared=is_shared)
     _begin_channel(code, recipe, biases)
     code.comment("a strip of output rows")
     code.label("6")
     _lay_out(code, tiles)
-    if tiles.turns == 1:
-        _sum_short_rows(code, tiles)
+    if tiles.groups > 1:
+        _sum_groups(code, tiles)
+    elif tiles.turns == 1:
+        _sum_short_rows(code, tiles, unrolled)
     else:
         _sum_rows(code, tiles)
     _scale_strip(code, recipe)
     _end_strip(code)
-    _end_channel(code)
+    _end_channel(code, is_shared=is_shared)
     code.op("add", "sp", f"#{_FRAME}")
     code.leave()
     return code.finish(SAVED_BYTES + _FRAME)
 
 
-def _copy_plane(code: HeliumAssembly) -> None:
+def _copy_plane(code: HeliumAssembly, *, is_shared: bool) -> None:
     code.comment("the channel's pixels into the plane, unless the output before had the same")
-    code.ops([_get("r0", "turn"), "cmp r0, #0", "bne 5f"])
+    if is_shared:
+        code.ops([_get("r0", "turn"), "cmp r0, #0", "bne 5f"])
     code.ops(
         [
             _get("r9", "pixels"),
@@ -176,6 +192,12 @@ def _begin_channel(code: HeliumAssembly, recipe: Recipe, biases: tuple[int, ...]
 def _lay_out(code: HeliumAssembly, tiles: Tiles) -> None:
     code.comment("the kernel over the lanes of each output; then where each tile's lanes lie")
     code.ops([_get("r0", "weights"), _get("r1", "lanes")])
+    if tiles.groups > 1:  # more vectors than registers: into memory
+        code.op(*_get("r2", "laid_out").split(" ", 1))
+        for _ in range(tiles.groups * tiles.outputs):
+            code.ops(["vldrb.u8 q7, [r1], #16", "vldrb.u8 q6, [r0, q7]", "vstrw.32 q6, [r2], #16"])
+        code.op("vldrb.u8", "q0", "[r1]")
+        return
     for k in range(tiles.outputs):
         code.ops(["vldrb.u8 q7, [r1], #16", f"vldrb.u8 q{k}, [r0, q7]"])
     if not tiles.is_contiguous:
@@ -199,15 +221,16 @@ def _turn(code: HeliumAssembly, tiles: Tiles) -> None:
     code.ops(["str r0, [r5], #4" if is_one else f"stm r5!, {register_list(registers)}"])
 
 
-def _sum_short_rows(code: HeliumAssembly, tiles: Tiles) -> None:
+def _sum_short_rows(code: HeliumAssembly, tiles: Tiles, unrolled: int) -> None:
     code.comment("a turn is a row: r3 plane, r5 sums, r7 step, r1 surplus sums")
-    code.ops([f"ldr r3, [sp, #{_PLANE}]", _get("r5", "sums"), _get("lr", "sum_rows")])
+    code.ops([f"ldr r3, [sp, #{_PLANE}]", _get("r5", "sums"), _get("lr", "row_turns")])
     if not tiles.is_contiguous:
         code.op(f"ldrd r7, r1, [r11, #{_AT['row_step']}]")
     code.label("7")
-    _turn(code, tiles)
-    if not tiles.is_contiguous:
-        code.ops(["add r3, r7", "sub r5, r1"])
+    for _ in range(unrolled):
+        _turn(code, tiles)
+        if not tiles.is_contiguous:
+            code.ops(["add r3, r7", "sub r5, r1"])
     code.op("le", "lr", "7b")
 
 
@@ -225,6 +248,46 @@ def _sum_rows(code: HeliumAssembly, tiles: Tiles) -> None:
     code.op("mov", "lr", "r1")
     code.label("8")
     _turn(code, tiles)
+    code.ops(["add r3, r7", "le lr, 8b"])
+    code.comment("sums beyond the end of the row make way for the next row's")
+    code.ops(
+        [
+            f"ldrd r0, r2, [r11, #{_AT['row_step']}]",
+            "add r3, r0",
+            "sub r5, r2",
+            "subs r9, #1",
+            "bne 7b",
+        ]
+    )
+
+
+def _sum_groups(code: HeliumAssembly, tiles: Tiles) -> None:
+    code.comment("rows of turns: r3 plane, r5 sums, r12 turns, r9 rows, r7 step; Q0 the lanes,")
+    code.comment("r1 a group's bytes, r8 from group to group, r10 the kernels over the lanes")
+    code.ops(
+        [
+            f"ldr r3, [sp, #{_PLANE}]",
+            _get("r5", "sums"),
+            f"ldrd r9, r12, [r11, #{_AT['sum_rows']}]",
+            _get("r7", "step"),
+            f"ldrd r10, r8, [r11, #{_AT['laid_out']}]",
+        ]
+    )
+    code.label("7")
+    code.op("mov", "lr", "r12")
+    code.label("8")
+    registers = ACCUMULATORS[: tiles.outputs]
+    is_one = len(registers) == 1
+    code.ops(["ldr r0, [sp]" if is_one else f"ldm sp, {register_list(registers)}"])
+    for group in range(tiles.groups):
+        base = "r1" if group else "r3"
+        if group:
+            code.op("add", "r1", "r3" if group == 1 else "r1", "r8")
+        code.op("vldrb.u8", "q7", f"[{base}, q0]")
+        for output, register in enumerate(registers):
+            code.op("vldrw.u32", "q6", f"[r10, #{16 * (group * tiles.outputs + output)}]")
+            code.op("vmladava.s8", register, "q6", "q7")
+    code.ops(["str r0, [r5], #4" if is_one else f"stm r5!, {register_list(registers)}"])
     code.ops(["add r3, r7", "le lr, 8b"])
     code.comment("sums beyond the end of the row make way for the next row's")
     code.ops(
@@ -300,7 +363,7 @@ def _end_strip(code: HeliumAssembly) -> None:
     code.label("4")
 
 
-def _end_channel(code: HeliumAssembly) -> None:
+def _end_channel(code: HeliumAssembly, *, is_shared: bool) -> None:
     code.comment("the next output channel, and after the last one of an input channel the next")
     code.ops(
         [
@@ -308,18 +371,27 @@ def _end_channel(code: HeliumAssembly) -> None:
             _get("r2", "kernel_bytes"),
             "add r0, r2",
             _put("r0", "weights"),
-            _get("r0", "output"),
-            "adds r0, #1",
-            _put("r0", "output"),
-            f"ldrd r2, r0, [r11, #{_AT['depth']}]",
-            _get("r4", "input"),
-            "adds r0, #1",
-            "cmp r0, r2",
-            "itt eq",
-            "moveq r0, #0",
-            "addeq r4, #1",
-            _put("r4", "input"),
-            _put("r0", "turn"),
+            "ldrd r0, r1, [r11]",
+            "adds r1, #1",
+        ]
+    )
+    if is_shared:
+        code.ops(
+            [
+                f"ldrd r2, r3, [r11, #{_AT['depth']}]",
+                "adds r3, #1",
+                "cmp r2, r3",
+                "itt eq",
+                "moveq r3, #0",
+                "addeq r0, #1",
+                _put("r3", "turn"),
+            ]
+        )
+    else:
+        code.op("adds", "r0", "#1")
+    code.ops(
+        [
+            "strd r0, r1, [r11]",
             _get("r0", "channels"),
             "subs r0, #1",
             _put("r0", "channels"),
@@ -337,9 +409,14 @@ def depthwise_instructions(tiles: Tiles, recipe: Recipe, counts: dict[str, int])
         counts: the call's fields by name.
     """
     sixteens, rest = counts["whole"], counts["rest"]
+    is_shared = counts["depth"] > 1
     copy = 8 + counts["rows"] * (7 + 6 * sixteens + (0 if not rest else 5 + 4 * (rest > 8)))
     begin = 2 + 2 * tiles.outputs + (0 if tiles.is_contiguous else tiles.tiles)
+    if tiles.groups > 1:
+        begin = 4 + 3 * tiles.groups * tiles.outputs
     sums = 4 + counts["sum_rows"] * tiles.instructions_per_row
+    if tiles.turns == 1 and tiles.groups == 1:
+        sums -= counts["sum_rows"] - counts["row_turns"]
     block = (
         2
         + len(scale_lines(recipe, ("q0", "q1"), "r2", "r4", "r6", "q7"))
@@ -349,4 +426,6 @@ def depthwise_instructions(tiles: Tiles, recipe: Recipe, counts: dict[str, int])
     scale += -(-counts["scale_rest"] // 8) * (block + 6)
     strip = begin + sums + scale + (3 if counts["strips"] == 1 else 11)
     copies = -(-counts["channels"] // counts["depth"])
-    return 22 + int(copies * copy + counts["channels"] * (33 + counts["strips"] * strip))
+    return 22 + int(
+        copies * copy + counts["channels"] * (24 + 9 * is_shared + counts["strips"] * strip)
+    )

@@ -6,6 +6,7 @@ row, is one multiply-accumulate of that vector with the kernel laid out over its
 `window`: the plane is padded, and the tile reads the kernel's window widened by its further
 outputs. `rows`: the plane has no padding to the left and right; the tile reads whole rows, its
 outputs are a whole row, and taps that would fall on padding are left out of weights and bias.
+`groups`: a window too large for one load, in groups of kernel rows, one load each.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 LANES = 16
 _REACH = 255  # of a byte offset
 _ACCUMULATORS = 7  # even registers less LR, which counts turns
+_GROUPED_OUTPUTS = 4  # the other registers hold what the groups need
+_LAID_OUT = 32  # vectors of weights within a load's offset
 _VECTORS = 8
 
 
@@ -32,7 +35,8 @@ class Tiles:
 
     Args:
         lanes: offset of each lane from the tile's first byte, at most 16 of 0..255.
-        taps: tap (row-major in the kernel) of each output's lane, −1 for none: [outputs, lanes].
+        taps: tap (row-major in the kernel) of each output's lane, −1 for none:
+            [groups × outputs, lanes].
         present: taps that count, for each output: [outputs, taps] of bool.
         tiles: in a turn.
         turns: to a row of outputs.
@@ -43,6 +47,8 @@ class Tiles:
         top: rows of padding above.
         left: columns of padding at the left.
         is_contiguous: the lanes are consecutive bytes, and so are the rows of tiles.
+        groups: loads that make up a tile.
+        group_step: bytes from one load to the next.
     """
 
     lanes: NDArray[np.int64]
@@ -57,11 +63,13 @@ class Tiles:
     top: int
     left: int
     is_contiguous: bool
+    groups: int = 1
+    group_step: int = 0
 
     @property
     def outputs(self) -> int:
         """Of one tile."""
-        return len(self.taps)
+        return len(self.taps) // self.groups
 
     @property
     def turn_outputs(self) -> int:
@@ -73,6 +81,9 @@ class Tiles:
         """Executed for a row of outputs, the scaling left out."""
         step = 0 if self.is_contiguous else 1
         turn = 3 + step + self.tiles + self.turn_outputs
+        if self.groups > 1:
+            turn = 4 + self.groups * (2 + 2 * self.outputs)
+            return self.turns * turn + 6
         return self.turns * turn + (step if self.turns == 1 else 6)
 
 
@@ -85,39 +96,90 @@ def plan_tiles(layer: Convolution) -> Tiles | None:
         candidates += tiles
         if outputs >= width:
             break
+    if not any(candidates):
+        candidates = [
+            _groups(layer, outputs, rows)
+            for outputs in range(1, _GROUPED_OUTPUTS + 1)
+            for rows in range(1, layer.weights.shape[0] + 1)
+        ]
     possible = [tiles for tiles in candidates if tiles is not None]
     return min(possible, key=lambda tiles: tiles.instructions_per_row, default=None)
 
 
+def _pitch(layer: Convolution) -> int:
+    """Bytes of a padded row of the plane."""
+    span = (layer.weights.shape[1] - 1) * layer.dilation[1] + 1
+    needed = (layer.output_shape[1] - 1) * layer.stride[1] + span
+    return max(int(needed), layer.padding[1] + layer.input_shape[1])
+
+
+def _places(layer: Convolution, outputs: int, rows: int) -> NDArray[np.int64]:
+    """Offsets of the taps of so many kernel rows in a padded plane: [outputs, taps]."""
+    kernel_width = layer.weights.shape[1]
+    row, column = np.divmod(np.arange(rows * kernel_width), kernel_width)
+    base = row * layer.dilation[0] * _pitch(layer) + column * layer.dilation[1]
+    places: NDArray[np.int64] = np.arange(outputs)[:, None] * layer.stride[1] + base
+    return places
+
+
+def _laid_out(places: NDArray[np.int64], lanes: NDArray[np.int64]) -> NDArray[np.int64]:
+    taps = np.full((len(places), len(lanes)), -1)
+    for output, reached in enumerate(places):
+        taps[output, np.searchsorted(lanes, reached)] = np.arange(reached.size)
+    return taps
+
+
 def _window(layer: Convolution, outputs: int, tiles: int) -> Tiles | None:
-    (kernel_height, kernel_width), width = layer.weights.shape[:2], layer.output_shape[1]
-    step = layer.stride[1]
-    turns = -(-width // (outputs * tiles))
-    span = (kernel_width - 1) * layer.dilation[1] + 1
-    pitch = max((width - 1) * step + span, layer.padding[1] + layer.input_shape[1])
-    rows, columns = np.divmod(np.arange(kernel_height * kernel_width), kernel_width)
-    base = rows * layer.dilation[0] * pitch + columns * layer.dilation[1]
-    places = np.arange(outputs)[:, None] * step + base
+    places = _places(layer, outputs, layer.weights.shape[0])
     lanes = np.unique(places)
-    is_last_reached = lanes[-1] + (tiles - 1) * outputs * step <= _REACH
+    step, pitch = outputs * layer.stride[1], _pitch(layer)
+    is_last_reached = lanes[-1] + (tiles - 1) * step <= _REACH
     if len(lanes) > LANES or not is_last_reached or outputs + tiles + 1 > _VECTORS:
         return None
-    taps = np.full((outputs, len(lanes)), -1)
-    for output, reached in enumerate(places):
-        taps[output, np.searchsorted(lanes, reached)] = np.arange(base.size)
     return Tiles(
         lanes,
-        taps,
-        np.ones((outputs, base.size), np.bool_),
+        _laid_out(places, lanes),
+        np.ones(places.shape, np.bool_),
         tiles,
-        turns,
-        outputs * step,
+        -(-layer.output_shape[1] // (outputs * tiles)),
+        step,
         layer.stride[0] * pitch,
         pitch,
         _plane_rows(layer),
         layer.padding[0],
         layer.padding[1],
         is_contiguous=False,
+    )
+
+
+def _groups(layer: Convolution, outputs: int, rows: int) -> Tiles | None:
+    kernel_height, kernel_width = layer.weights.shape[:2]
+    groups = -(-kernel_height // rows)
+    places = _places(layer, outputs, rows)
+    lanes = np.unique(places)
+    if len(lanes) > LANES or lanes[-1] > _REACH or groups * outputs > _LAID_OUT:
+        return None
+    taps = np.concatenate([_laid_out(places, lanes)] * groups)
+    # Each group's taps follow those of the one before; the last group may have fewer rows.
+    first = np.repeat(np.arange(groups) * places.shape[1], outputs)[:, None]
+    taps = np.where(taps < 0, -1, taps + first)
+    total = kernel_height * kernel_width
+    pitch = _pitch(layer)
+    return Tiles(
+        lanes,
+        np.where(taps < total, taps, -1),
+        np.ones((outputs, total), np.bool_),
+        1,
+        -(-layer.output_shape[1] // outputs),
+        outputs * layer.stride[1],
+        layer.stride[0] * pitch,
+        pitch,
+        _plane_rows(layer),
+        layer.padding[0],
+        layer.padding[1],
+        is_contiguous=False,
+        groups=groups,
+        group_step=rows * layer.dilation[0] * pitch,
     )
 
 

@@ -60,7 +60,7 @@ def fully_connected(layer: FullyConnected) -> KernelCode:
         source=_source(layer, scaling, parts, scale),
         suffix=".c",
         scratch_bytes=4 * accumulators,
-        weights_bytes=outputs * (inputs + 12),
+        weights_bytes=outputs * (inputs + 4) + 8 * (1 if scaling.recipe.is_uniform else outputs),
         instructions=_WRAPPER_INSTRUCTIONS + executed + scale_instructions(scaling.recipe, outputs),
         stack_bytes=_WRAPPER_STACK_BYTES
         + max(routine.stack_bytes for routine in routines.values()),
