@@ -16,7 +16,8 @@ from export.kernels.m4.copy import INLINE_BYTES
 if TYPE_CHECKING:
     from export.kernels.layer import Convolution
 
-_INSTRUCTIONS_A_WINDOW = 20
+_INSTRUCTIONS_A_WINDOW = 24
+_INSTRUCTIONS_A_TAP = 9
 # What an image may take with its padding to be padded as a whole.
 _LARGEST_PADDED_BYTES = 1024
 
@@ -99,9 +100,10 @@ def copy_instructions(layer: Convolution) -> int:
         inside *= int(np.sum((starts >= 0) & (starts + span <= layer.input_shape[axis])))
     outside = layer.output_shape[0] * layer.output_shape[1] - inside
     _, kernel_height, kernel_width, channels = layer.weights.shape
-    line = _copied(kernel_width * channels)
+    tap = _INSTRUCTIONS_A_TAP + _copied(channels)
+    line = _copied(kernel_width * channels) if layer.dilation[1] == 1 else kernel_width * tap
     window = _INSTRUCTIONS_A_WINDOW + kernel_height * line
-    border = _INSTRUCTIONS_A_WINDOW + kernel_height * kernel_width * (6 + _copied(channels))
+    border = _INSTRUCTIONS_A_WINDOW + kernel_height * kernel_width * tap
     return int(inside * window + outside * border)
 
 
