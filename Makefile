@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# People see what is fetched; a log does not need to.
+PIP := $(BIN)/pip install --disable-pip-version-check $(if $(CI),--quiet)
 EXTRAS := train,export,hil,fleet,dev
 
 # Why each: docs/dependencies.md.
@@ -37,7 +39,7 @@ lint: setup ## style, types, arrows between folders, generated pages, house rule
 	$(BIN)/mypy
 	$(BIN)/mypy .ci/house_rules.py
 	$(BIN)/lint-imports
-	git ls-files -z 'edge_runtime/firmware/*.[ch]' | xargs -0 -r clang-format --dry-run -Werror
+	git ls-files -z '*.c' '*.h' | xargs -0 -r clang-format --dry-run -Werror
 	$(BIN)/python -m docs.generate_cli --check
 	$(BIN)/python .ci/house_rules.py
 
@@ -60,9 +62,9 @@ distclean: clean ## remove the environment too
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "jouleloop needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@if [ -e .setup/installing ] || [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv --clear $(VENV); fi
-	@touch .setup/installing
-	$(BIN)/pip install --disable-pip-version-check --quiet '$(TORCH)'
-	$(BIN)/pip install --disable-pip-version-check --quiet -e '.[$(EXTRAS)]'
+	@rm -f $@ && touch .setup/installing
+	$(PIP) '$(TORCH)'
+	$(PIP) -e '.[$(EXTRAS)]'
 	@mv .setup/installing $@
 
 .setup/apt: Makefile .ci/install_debian_packages

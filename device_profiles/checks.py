@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from device_profiles.profile import DeviceProfile
 
 ADDRESS_SPACE = 2**32
+POWER_BY_DEPTH = ("power.active_w", "power.idle_w", "power.sleep_w", "power.off_w")
 
 
 def validate(profile: DeviceProfile) -> None:
@@ -23,6 +24,7 @@ def validate(profile: DeviceProfile) -> None:
     _the_id_is_the_name_of_the_file(profile)
     _a_clock_is_stated(profile)
     _figures_are_known_and_in_their_range(profile)
+    _a_deeper_state_draws_no_more(profile)
     _memories_are_in_order_and_apart(profile)
     _native_code_or_the_reason_why_not(profile)
     _no_radio_costs_nothing(profile)
@@ -54,6 +56,17 @@ def _figures_are_known_and_in_their_range(profile: DeviceProfile) -> None:
             low <= figure.value <= high,
             profile,
             f"{key} must lie in its range [{low:g}, {high:g}]; it is {figure.value:g}",
+        )
+
+
+def _a_deeper_state_draws_no_more(profile: DeviceProfile) -> None:
+    states = [key for key in POWER_BY_DEPTH if profile.has(key)]
+    for key, deeper in pairwise(states):
+        watts, deeper_watts = profile.figures[key].value, profile.figures[deeper].value
+        _demand(
+            deeper_watts <= watts,
+            profile,
+            f"{deeper} must be at most {key}, {watts:g} W; it is {deeper_watts:g} W",
         )
 
 

@@ -1,1 +1,1 @@
-"""Benches: a target, a profiler, a benchmark and a report."""
+"""Benches: a target, a benchmark, a report; and the emulated board."""

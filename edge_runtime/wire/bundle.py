@@ -43,7 +43,8 @@ class Bundle:
         inputs: the model's inputs, int8.
         outputs: the model's outputs, int8.
         card: the checkpoint's card, as trained.
-        files: name -> content: model.onnx, model.tflite, model.<profile>.bin, golden.npz, cost.json.
+        files: name -> content: model.onnx, model.tflite, golden.npz, cost.json, and
+            model.<profile>.bin where the device gets a native module.
     """
 
     name: str

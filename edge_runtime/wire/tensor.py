@@ -43,7 +43,8 @@ class TensorSpec:
         if np.isnan(real).any():
             raise ValueError(f"{self.name}: a value is not a number")
         scaled = np.rint(np.asarray(real, np.float32) / np.float32(self.scale)) + self.zero_point
-        return np.clip(scaled, -128, 127).astype(np.int8)
+        quantized: NDArray[np.int8] = np.clip(scaled, -128, 127).astype(np.int8)
+        return quantized
 
     def dequantize(self, quantized: NDArray[np.int8]) -> NDArray[np.float32]:
         """int8 to real values, float32."""
@@ -62,6 +63,4 @@ class TensorSpec:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> TensorSpec:
         """The inverse of `as_record`."""
-        return cls(
-            record["name"], tuple(record["shape"]), record["scale"], record["zero_point"]
-        )
+        return cls(record["name"], tuple(record["shape"]), record["scale"], record["zero_point"])

@@ -93,8 +93,9 @@ def _details(profile: DeviceProfile) -> Iterator[str]:
         span = "" if low == high else f" ({low} to {high})"
         value = quantity(figure.value, FIGURES[key].unit)
         yield f"  {key}: {value}{span}, confidence {figure.confidence}"
+        yield f"      {FIGURES[key].meaning}"
         if figure.condition:
-            yield f"      {figure.condition}"
+            yield f"      condition: {figure.condition}"
         yield f"      source: {figure.source}"
     yield f"not known: {', '.join(key for key in FIGURES if not profile.has(key))}"
 

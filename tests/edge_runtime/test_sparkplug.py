@@ -13,6 +13,7 @@ from edge_runtime.wire.sparkplug import (
     Payload,
     PayloadMetric,
     Property,
+    Value,
     decode,
     encode,
     typed,
@@ -26,8 +27,8 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 SINGLE = st.floats(width=32, allow_nan=False)
 
 
-def _typed_values() -> st.SearchStrategy[tuple[DataType, object]]:
-    values = {
+def _typed_values() -> st.SearchStrategy[tuple[DataType, Value | None]]:
+    values: dict[DataType, st.SearchStrategy[Value]] = {
         DataType.INT8: st.integers(-(2**7), 2**7 - 1),
         DataType.INT16: st.integers(-(2**15), 2**15 - 1),
         DataType.INT32: st.integers(-(2**31), 2**31 - 1),

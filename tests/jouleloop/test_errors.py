@@ -55,7 +55,7 @@ def test_no_command_prints_help_and_is_wrong_usage() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--no-such",), ("no-such",), ("bench",), ("bench", "x", "--scenarios", "zero")]
+    "arguments", [("--no-such",), ("no-such",), ("devices", "a", "b"), ("devices", "--jsn")]
 )
 def test_wrong_usage_exits_2_and_prints_nothing_on_stdout(arguments: tuple[str, ...]) -> None:
     wrong = run(*arguments)
@@ -66,21 +66,21 @@ def test_wrong_usage_exits_2_and_prints_nothing_on_stdout(arguments: tuple[str, 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
 def test_a_bad_input_exits_1_with_one_error_and_its_next_step(flags: tuple[str, ...]) -> None:
-    bad = run("bench", "no-such.jlb", *flags)
+    bad = run("devices", "rp2O40", *flags)
     assert bad.returncode == errors.EXIT_USER
     assert bad.stdout == ""
     first, second = bad.stderr.splitlines()
-    assert first == "jouleloop: error: no bundle at no-such.jlb"
-    assert "jouleloop export" in second
+    assert first == "jouleloop: error: no device profile is called 'rp2O40'"
+    assert second.startswith("  the nearest is rp2040")
 
 
 def test_a_bug_exits_70_with_its_traceback(tmp_path: Path) -> None:
     sabotage = """
-        import edge_runtime.wire.bundle as bundle
-        def broken(path): raise ZeroDivisionError("sabotage")
-        bundle.read_bundle = broken
+        import device_profiles
+        def broken(device): raise ZeroDivisionError("sabotage")
+        device_profiles.load = broken
     """
-    bug = run("bench", "x.jlb", "--json", sabotage=sabotage, folder=tmp_path)
+    bug = run("devices", "rp2040", "--json", sabotage=sabotage, folder=tmp_path)
     assert bug.returncode == errors.EXIT_BUG
     assert bug.stdout == ""
     assert "ZeroDivisionError: sabotage" in bug.stderr
@@ -89,13 +89,13 @@ def test_a_bug_exits_70_with_its_traceback(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_no_bug(tmp_path: Path) -> None:
     sabotage = f"""
-        import edge_runtime.wire.bundle as bundle
-        def full(path): raise OSError({errno.ENOSPC}, "No space left on device", "out/result.json")
-        bundle.read_bundle = full
+        import device_profiles
+        def full(device): raise OSError({errno.ENOSPC}, "No space left on device", "out/a.json")
+        device_profiles.load = full
     """
-    full = run("bench", "x.jlb", sabotage=sabotage, folder=tmp_path)
+    full = run("devices", "rp2040", sabotage=sabotage, folder=tmp_path)
     assert full.returncode == errors.EXIT_USER
-    assert full.stderr == "jouleloop: error: out/result.json: No space left on device\n"
+    assert full.stderr == "jouleloop: error: out/a.json: No space left on device\n"
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
@@ -112,11 +112,11 @@ def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
 
 def test_a_broken_pipe_to_a_device_is_said(tmp_path: Path) -> None:
     sabotage = f"""
-        import edge_runtime.wire.bundle as bundle
-        def gone(path): raise BrokenPipeError({errno.EPIPE}, "Broken pipe")
-        bundle.read_bundle = gone
+        import device_profiles
+        def gone(device): raise BrokenPipeError({errno.EPIPE}, "Broken pipe")
+        device_profiles.load = gone
     """
-    gone = run("bench", "x.jlb", sabotage=sabotage, folder=tmp_path)
+    gone = run("devices", "rp2040", sabotage=sabotage, folder=tmp_path)
     assert gone.returncode == errors.EXIT_USER
     assert gone.stderr.startswith("jouleloop: error: the program or device at the other end")
 
@@ -130,20 +130,20 @@ def test_a_signal_ends_a_command_in_order(
         textwrap.dedent(
             f"""
             import pathlib, signal
-            import edge_runtime.wire.bundle as bundle
-            def wait(path):
+            import device_profiles
+            def wait(device):
                 try:
                     print("here", flush=True)
                     signal.pause()
                 finally:
                     pathlib.Path({str(trace)!r}).touch()
-            bundle.read_bundle = wait
+            device_profiles.load = wait
             """
         )
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(
-        [str(SCRIPT), "bench", "x.jlb"], stdout=subprocess.PIPE, env=environment
+        [str(SCRIPT), "devices", "rp2040"], stdout=subprocess.PIPE, env=environment
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"here\n"

@@ -1,0 +1,140 @@
+"""Builds the firmware of a board with the cross compiler that the `ziglang` wheel carries."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jouleloop
+from jouleloop.errors import InputError, MachineError
+from jouleloop.programs import zig_command
+
+if TYPE_CHECKING:
+    from device_profiles import DeviceProfile
+
+FOLDER = Path(__file__).parent
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
+C_FLAGS = ("-std=c11", "-Os", "-g", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
+LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--entry=reset_handler")
+SOURCE_SUFFIXES = frozenset({".c", ".h", ".ld", ".zig"})
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board's sources: `port/FAMILY/*.c` and `port/FAMILY/boards/MACHINE.{c,ld}`."""
+
+    machine: str
+    family: Path
+    source: Path
+    linker_script: Path
+
+    @property
+    def c_sources(self) -> tuple[Path, ...]:
+        """Every C file of the board's firmware."""
+        portable = sorted((FOLDER / "src").glob("*.c"))
+        return (*portable, *sorted(self.family.glob("*.c")), self.source)
+
+
+def boards() -> dict[str, Board]:
+    """Boards that firmware can be built for, by the name of their machine."""
+    return {
+        script.stem: Board(script.stem, script.parent.parent, script.with_suffix(".c"), script)
+        for script in sorted(FOLDER.glob("port/*/boards/*.ld"))
+    }
+
+
+def board_of(profile: DeviceProfile) -> Board:
+    """The board that a device's emulated machine is.
+
+    Raises:
+        InputError: there is no port of the firmware for it.
+    """
+    board = None if profile.emulator is None else boards().get(profile.emulator.machine)
+    if board is None:
+        raise InputError(
+            f"there is no firmware for {profile.id}",
+            hint=f"emulated machines that it runs on: {', '.join(boards())}",
+        )
+    return board
+
+
+def cache_folder() -> Path:
+    """Where builds are kept: `jouleloop/firmware` in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "jouleloop" / "firmware"
+
+
+def build_firmware(profile: DeviceProfile) -> Path:
+    """The firmware of a board, built unless these very sources were built before.
+
+    Two builds at once do not disturb each other: each works in a folder of its own, and a finished
+    file takes its place in one step.
+
+    Args:
+        profile: a device whose emulated machine has a port.
+
+    Returns:
+        An ELF file in the user's cache.
+
+    Raises:
+        InputError: there is no port for this device.
+        MissingToolError: the `ziglang` wheel is not installed.
+        MachineError: the compiler failed.
+    """
+    board = board_of(profile)
+    target = ("-target", profile.core.zig_target, f"-mcpu={profile.core.zig_cpu}")
+    steps = [
+        zig_command("build-obj", f"{FOLDER}/src/sha256.zig", *target, "-O", "ReleaseSmall"),
+        zig_command(
+            "cc",
+            *target,
+            *C_FLAGS,
+            *WARNINGS,
+            f'-DJL_FIRMWARE_VERSION="{jouleloop.__version__}"',
+            f"-ffile-prefix-map={FOLDER}=firmware",
+            f"-I{FOLDER}/include",
+            *map(str, board.c_sources),
+            "sha256.o",
+            f"-Wl,-T,{board.linker_script}",
+            *LINK_FLAGS,
+            "-o",
+            "firmware.elf",
+        ),
+    ]
+    folder = cache_folder()
+    elf = folder / f"{board.machine}-{_fingerprint(steps)}.elf"
+    if not elf.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as work:
+            for step in steps:
+                _run(step, Path(work), board.machine)
+            (Path(work) / "firmware.elf").replace(elf)
+    return elf
+
+
+def _fingerprint(steps: list[list[str]]) -> str:
+    """Changes with every source, flag and compiler; not with where the package is installed."""
+    digest = hashlib.sha256(metadata.version("ziglang").encode())
+    for step in steps:
+        # The first arguments are this Python's path.
+        digest.update("\0".join(step[3:]).replace(str(FOLDER), "").encode())
+    for path in sorted(FOLDER.rglob("*")):
+        if path.suffix in SOURCE_SUFFIXES:
+            digest.update(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _run(command: list[str], folder: Path, machine: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise MachineError(
+            f"the compiler could not build the firmware of {machine}:\n{done.stderr.strip()}",
+            hint="`jouleloop doctor` checks the compiler; a change in edge_runtime/firmware that "
+            "broke the build shows above",
+        )

@@ -1,0 +1,108 @@
+#include "jl_slots.h"
+
+static struct jl_bytes slot_bytes(const struct jl_port *port, uint32_t index) {
+    const struct jl_area *area = &port->model_slots[index];
+    return (struct jl_bytes){port->flash + area->offset, area->bytes};
+}
+
+static jl_status look(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
+    struct jl_slot *slot = &slots->slot[index];
+    jl_status status = jl_image_verify(slot_bytes(port, index), &slot->image);
+    slot->is_valid = status == JL_OK;
+    return status;
+}
+
+/** Serve the slot that the record names. It passed its self-test before the record named it. */
+static bool serve_recorded(const struct jl_port *port, struct jl_slots *slots) {
+    uint32_t index = slots->record.active_slot;
+    if (index >= JL_MODEL_SLOTS || !slots->slot[index].is_valid ||
+        jl_model_bind(port, &slots->slot[index].image, &slots->model) != JL_OK) {
+        return false;
+    }
+    slots->active = index;
+    return true;
+}
+
+/** The recorded model is broken: serve any other that proves itself. */
+static void serve_other(const struct jl_port *port, struct jl_slots *slots) {
+    for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
+        struct jl_model model;
+        if (index != slots->record.active_slot && slots->slot[index].is_valid &&
+            jl_model_bind(port, &slots->slot[index].image, &model) == JL_OK &&
+            jl_model_self_test(port, &model) == JL_OK) {
+            slots->model = model;
+            slots->active = index;
+            slots->record.active_slot = index;
+            return;
+        }
+    }
+}
+
+void jl_slots_boot(const struct jl_port *port, struct jl_slots *slots) {
+    slots->record = jl_records_read(port);
+    slots->active = JL_NO_SLOT;
+    for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
+        look(port, slots, index);
+    }
+    bool was_serving = slots->record.active_slot != JL_NO_SLOT;
+    if (was_serving && !serve_recorded(port, slots)) {
+        serve_other(port, slots);
+    }
+    slots->record.boot_id++;
+    /* A board whose flash is worn out still answers, with the boot it counted in RAM. */
+    (void)jl_records_append(port, &slots->record);
+}
+
+uint32_t jl_slots_spare(const struct jl_slots *slots) {
+    return slots->active == 0 ? 1 : 0;
+}
+
+static jl_status admit(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
+    jl_status status = look(port, slots, index);
+    if (status != JL_OK) {
+        return status;
+    }
+    struct jl_model model;
+    status = jl_model_bind(port, &slots->slot[index].image, &model);
+    if (status != JL_OK) {
+        return status;
+    }
+    status = jl_model_self_test(port, &model);
+    if (status != JL_OK) {
+        return status;
+    }
+    struct jl_record record = slots->record;
+    record.active_slot = index;
+    status = jl_records_append(port, &record);
+    if (status != JL_OK) {
+        return status;
+    }
+    slots->record = record;
+    slots->model = model;
+    slots->active = index;
+    return JL_OK;
+}
+
+jl_status jl_slots_activate(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
+    jl_status status = admit(port, slots, index);
+    if (status != JL_OK) {
+        /* Without its header it can never be taken for a model that was tried. */
+        slots->slot[index].is_valid = false;
+        (void)port->flash_erase(port->model_slots[index].offset);
+    }
+    return status;
+}
+
+jl_status jl_slots_erase(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
+    if (index == slots->active) {
+        return JL_ERROR_BAD_STATE;
+    }
+    const struct jl_area *area = &port->model_slots[index];
+    slots->slot[index].is_valid = false;
+    for (uint32_t at = 0; at < area->bytes; at += port->erase_bytes) {
+        if (!port->flash_erase(area->offset + at)) {
+            return JL_IMAGE_ERROR_FLASH_ERASE_FAILED;
+        }
+    }
+    return JL_OK;
+}

@@ -1,0 +1,113 @@
+#include "jl_memory.h"
+#include "jl_node.h"
+
+enum {
+    /* The key "out", the head of its bytes (at most 64 KiB), and the end of the map. */
+    OUTPUT_OVERHEAD = 4 + 3 + 1,
+};
+
+static void put_number(struct jl_cbor_writer *reply, const char *key, uint64_t value) {
+    jl_cbor_put_key(reply, key);
+    jl_cbor_put_uint(reply, value);
+}
+
+/** As much of the output from `offset` on as the answer holds. */
+static void put_output(const struct jl_node *node, uint32_t offset, struct jl_cbor_writer *reply) {
+    uint32_t bytes = node->output_ready - offset;
+    uint32_t room = reply->size - reply->used - OUTPUT_OVERHEAD;
+    const uint8_t *output = (const uint8_t *)node->slots.model.output + offset;
+    jl_cbor_put_key(reply, "out");
+    jl_cbor_put_bytes(reply, (struct jl_bytes){output, bytes < room ? bytes : room});
+}
+
+static void enter(struct jl_node *node, enum jl_state state) {
+    jl_ledger_enter(&node->ledger, state, node->port->clock_ticks());
+}
+
+static jl_status run(struct jl_node *node, struct jl_cbor_writer *reply) {
+    uint64_t ticks;
+    enter(node, JL_STATE_RUN);
+    jl_status status = jl_model_run(node->port, &node->slots.model, &ticks);
+    enter(node, JL_STATE_LINK);
+    node->input_received = 0;
+    if (status != JL_OK) {
+        return status;
+    }
+    node->output_ready = node->slots.model.output_bytes;
+    node->ledger.decisions++;
+    put_number(reply, "len", node->output_ready);
+    put_number(reply, "ticks", ticks);
+    put_output(node, 0, reply);
+    return JL_OK;
+}
+
+static jl_status infer(struct jl_node *node, struct jl_bytes map, struct jl_cbor_writer *reply) {
+    uint32_t offset = 0;
+    struct jl_bytes input;
+    if (jl_cbor_get_bytes(map, "in", &input) != JL_CBOR_FOUND ||
+        jl_cbor_get_uint(map, "off", &offset) == JL_CBOR_WRONG) {
+        return JL_ERROR_INVALID;
+    }
+    if (node->slots.active == JL_NO_SLOT) {
+        return JL_NODE_ERROR_NO_MODEL;
+    }
+    const struct jl_model *model = &node->slots.model;
+    if (offset == 0) {
+        node->input_received = 0;
+    }
+    /* An input in pieces comes in order, and no piece is empty: it would never end. */
+    if (offset != node->input_received || input.bytes == 0 ||
+        input.bytes > model->input_bytes - offset) {
+        return JL_NODE_ERROR_INPUT_SIZE;
+    }
+    /* The model may write where its output lies before it is complete. */
+    node->output_ready = 0;
+    memcpy(model->input + offset, input.data, input.bytes);
+    node->input_received = offset + input.bytes;
+    if (node->input_received == model->input_bytes) {
+        return run(node, reply);
+    }
+    put_number(reply, "off", node->input_received);
+    return JL_OK;
+}
+
+static jl_status read_output(const struct jl_node *node, struct jl_bytes map,
+                             struct jl_cbor_writer *reply) {
+    uint32_t offset;
+    if (jl_cbor_get_uint(map, "off", &offset) != JL_CBOR_FOUND) {
+        return JL_ERROR_INVALID;
+    }
+    if (offset >= node->output_ready) {
+        return JL_ERROR_NOT_FOUND;
+    }
+    put_number(reply, "off", offset);
+    put_output(node, offset, reply);
+    return JL_OK;
+}
+
+static jl_status ledger(struct jl_node *node, struct jl_cbor_writer *reply) {
+    enter(node, JL_STATE_LINK); /* count what has passed of this state */
+    const struct jl_ledger *ledger = &node->ledger;
+    put_number(reply, "wake_ticks", ledger->ticks[JL_STATE_WAKE]);
+    put_number(reply, "run_ticks", ledger->ticks[JL_STATE_RUN]);
+    put_number(reply, "link_ticks", ledger->ticks[JL_STATE_LINK]);
+    put_number(reply, "sleep_ticks", ledger->ticks[JL_STATE_SLEEP]);
+    put_number(reply, "decisions", ledger->decisions);
+    put_number(reply, "bytes_in", ledger->bytes_in);
+    put_number(reply, "bytes_out", ledger->bytes_out);
+    put_number(reply, "ticks_hz", node->port->ticks_hz);
+    put_number(reply, "boot_id", node->slots.record.boot_id);
+    return JL_OK;
+}
+
+jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *request,
+                              struct jl_cbor_writer *reply) {
+    bool is_write = request->operation == JL_SMP_WRITE;
+    if (request->command == JL_NODE_INFER) {
+        return is_write ? infer(node, request->map, reply) : read_output(node, request->map, reply);
+    }
+    if (request->command == JL_NODE_LEDGER && !is_write) {
+        return ledger(node, reply);
+    }
+    return JL_ERROR_NOT_SUPPORTED;
+}

@@ -1,0 +1,311 @@
+"""A microcontroller with our firmware behind a serial port: echo, upload, infer, ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from edge_runtime.node.smp_link import SmpLink
+from edge_runtime.wire import smp
+from edge_runtime.wire.image import parse_image
+from edge_runtime.wire.smp import Group, ImageCommand, NodeCommand, NodeError, OsCommand
+from jouleloop.errors import DeviceRefusedError, DeviceTimeoutError, LinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+# The last piece of an upload: the device hashes the image and runs its golden rows.
+ACTIVATION_DEADLINE_S = 30.0
+INFERENCE_DEADLINE_S = 30.0
+START_DEADLINE_S = 10.0
+START_POLL_S = 0.1
+# Keys, heads and numbers of a request that carries a piece of something.
+PIECE_OVERHEAD_BYTES = 32
+# The first piece of an upload announces length, image and SHA-256 as well.
+ANNOUNCEMENT_BYTES = 64
+# A device that sends the upload back more often than this restarts again and again.
+MAX_STEPS_BACK = 3
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a device can take.
+
+    Args:
+        buffer_bytes: its buffer: header and CBOR of a message, and 4 bytes of framing.
+        buffers: how many it has.
+    """
+
+    buffer_bytes: int
+    buffers: int
+
+
+@dataclass(frozen=True)
+class ImageState:
+    """An image on a device.
+
+    Args:
+        image: 0 firmware, 1 model.
+        slot: 0 or 1, of this image.
+        version: as the device writes it.
+        sha256: by which the image is named; None where the device does not know it.
+        is_active: it runs, or serves.
+    """
+
+    image: int
+    slot: int
+    version: str
+    sha256: bytes | None
+    is_active: bool
+
+
+@dataclass(frozen=True)
+class Inference:
+    """One run of the model.
+
+    Args:
+        output: int8, all outputs one behind the other.
+        ticks: that the model's code took, of the board's cycle source.
+    """
+
+    output: bytes
+    ticks: int
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Where a device's time went since it started; the four states add up to all of it.
+
+    Args:
+        boot_id: counts its starts, from 1.
+        ticks_hz: length of a second in ticks.
+        wake_ticks: start-up, and going from state to state.
+        run_ticks: the model's code.
+        link_ticks: receiving, answering, storing.
+        sleep_ticks: nothing to do.
+        decisions: inferences that succeeded.
+        bytes_in: received on the link, framing included.
+        bytes_out: sent, framing included; the answer that tells this is not yet counted.
+    """
+
+    boot_id: int
+    ticks_hz: int
+    wake_ticks: int
+    run_ticks: int
+    link_ticks: int
+    sleep_ticks: int
+    decisions: int
+    bytes_in: int
+    bytes_out: int
+
+
+class SerialDevice:
+    """A device on a serial port; a context manager.
+
+    Every method raises `DeviceTimeoutError` when no answer comes, `DeviceRefusedError` when the
+    device answers with an error, and `LinkError` when the line breaks or the answer makes no sense.
+
+    Args:
+        port: path of the serial device or pty.
+
+    Raises:
+        LinkError: the port cannot be opened.
+    """
+
+    def __init__(self, port: str) -> None:
+        self._link = SmpLink(port)
+        self._parameters: Parameters | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._link.__exit__(kind, error, traceback)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes written to the line so far, framing included."""
+        return self._link.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes read from the line so far, framing included."""
+        return self._link.bytes_received
+
+    def echo(self, text: str) -> str:
+        """Send a text and give back what the device returns."""
+        answer = self._link.write(Group.OS, OsCommand.ECHO, {"d": text}, is_idempotent=True)
+        return _take(answer, "r", str)
+
+    def parameters(self) -> Parameters:
+        """Size and number of the device's buffers."""
+        answer = self._link.read(Group.OS, OsCommand.PARAMETERS, {})
+        return Parameters(_take(answer, "buf_size", int), _take(answer, "buf_count", int))
+
+    def reset(self) -> None:
+        """Start the device afresh; returns once it answers again."""
+        self._link.write(Group.OS, OsCommand.RESET, {})
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        """Wait until a device that is starting answers."""
+        # What arrives before it listens is lost, so the first requests may be.
+        self._link.read(
+            Group.OS,
+            OsCommand.PARAMETERS,
+            {},
+            deadline_s=START_POLL_S,
+            retries=round(START_DEADLINE_S / START_POLL_S),
+        )
+
+    def image_state(self) -> tuple[ImageState, ...]:
+        """The images on the device; an empty slot is not listed."""
+        answer = self._link.read(Group.IMAGE, ImageCommand.STATE, {})
+        return tuple(
+            ImageState(
+                image.get("image", smp.IMAGE_FIRMWARE),
+                _take(image, "slot", int),
+                _take(image, "version", str),
+                image.get("hash"),
+                image.get("active", False),
+            )
+            for image in _take(answer, "images", list)
+        )
+
+    def active_model(self) -> ImageState | None:
+        """The model that serves, or None."""
+        models = (state for state in self.image_state() if state.image == smp.IMAGE_MODEL)
+        return next((model for model in models if model.is_active), None)
+
+    def upload_model(
+        self, image: bytes, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Upload a model; the device tries it and serves it. An interrupted upload is resumed.
+
+        Args:
+            image: the whole image.
+            progress: called with (bytes stored, bytes in all).
+
+        Raises:
+            BundleError: this is no image.
+        """
+        sha256 = parse_image(image).sha256
+        offset = steps_back = 0
+        while offset < len(image):
+            if progress is not None:
+                progress(offset, len(image))
+            try:
+                stored = self._upload_piece(image, offset)
+                steps_back += stored <= offset
+                offset = stored
+            except DeviceTimeoutError:
+                # The answer to the last piece may be all that was lost.
+                active = self.active_model()
+                if active is None or active.sha256 != sha256:
+                    raise
+                offset = len(image)
+            if steps_back > MAX_STEPS_BACK:
+                raise LinkError(
+                    f"the device lost the upload {steps_back} times; it stands at byte {offset} of "
+                    f"{len(image)}",
+                    hint="does it start again and again?",
+                )
+        if progress is not None:
+            progress(len(image), len(image))
+
+    def _upload_piece(self, image: bytes, offset: int) -> int:
+        """Send the piece at `offset`; returns where the device wants to go on."""
+        room = self._piece_bytes()
+        payload: dict[str, Any] = {"off": offset}
+        if offset == 0:
+            room -= ANNOUNCEMENT_BYTES
+            payload |= {
+                "image": smp.IMAGE_MODEL,
+                "len": len(image),
+                "sha": hashlib.sha256(image).digest(),
+            }
+        payload["data"] = image[offset : offset + room]
+        answer = self._link.write(
+            Group.IMAGE,
+            ImageCommand.UPLOAD,
+            payload,
+            deadline_s=ACTIVATION_DEADLINE_S,
+            # The device stores a piece once, and says where it stands when it comes again.
+            is_idempotent=offset + room < len(image),
+        )
+        stored = _take(answer, "off", int)
+        if not 0 <= stored <= len(image):
+            raise LinkError(f"the device says that it stored {stored} of {len(image)} bytes")
+        return stored
+
+    def _piece_bytes(self) -> int:
+        """Bytes of payload that one request takes."""
+        if self._parameters is None:
+            self._parameters = self.parameters()
+        room = self._parameters.buffer_bytes - smp.FRAME_LENGTH.size - smp.FRAME_CRC.size
+        room -= smp.HEADER_BYTES + PIECE_OVERHEAD_BYTES
+        if room <= ANNOUNCEMENT_BYTES:
+            raise LinkError(
+                f"the device's buffer of {self._parameters.buffer_bytes} bytes is too small; "
+                f"at least {smp.MIN_BUFFER_BYTES} are needed"
+            )
+        return room
+
+    def infer(self, row: bytes) -> Inference:
+        """Run the model once. Not repeated when the answer is lost: it would count twice.
+
+        Args:
+            row: int8, all inputs one behind the other.
+        """
+        answer = self._send_input(row)
+        if "out" not in answer:
+            raise DeviceRefusedError(
+                f"the model expects more than {len(row)} bytes of input",
+                code=NodeError.INPUT_SIZE,
+            )
+        output = _take(answer, "out", bytes)
+        output_bytes = _take(answer, "len", int)
+        while len(output) < output_bytes:
+            more = self._link.read(Group.NODE, NodeCommand.INFER, {"off": len(output)})
+            output += _take(more, "out", bytes)
+        return Inference(output, _take(answer, "ticks", int))
+
+    def _send_input(self, row: bytes) -> dict[str, Any]:
+        """Send an input, in pieces where it is large; returns the answer to the last."""
+        # Without asking: every device takes that much at once.
+        room = smp.MIN_BUFFER_BYTES - PIECE_OVERHEAD_BYTES - smp.HEADER_BYTES
+        answer: dict[str, Any] = {}
+        for offset in range(0, max(len(row), 1), room):
+            payload: dict[str, Any] = {"in": row[offset : offset + room]}
+            if offset:
+                payload["off"] = offset
+            answer = self._link.write(
+                Group.NODE, NodeCommand.INFER, payload, deadline_s=INFERENCE_DEADLINE_S
+            )
+        return answer
+
+    def ledger(self) -> Ledger:
+        """Where the device's time went since it started."""
+        answer = self._link.read(Group.NODE, NodeCommand.LEDGER, {})
+        return Ledger(**{name: _take(answer, name, int) for name in Ledger.__dataclass_fields__})
+
+
+def _take(answer: Mapping[str, Any], key: str, kind: type[_Value]) -> _Value:
+    """A value of an answer.
+
+    Raises:
+        LinkError: it is missing, or of another type.
+    """
+    value = answer.get(key)
+    if not isinstance(value, kind):
+        raise LinkError(f"the device's answer has no {kind.__name__} {key!r}: {dict(answer)}")
+    return value

@@ -1,0 +1,77 @@
+"""How many instructions a layer in plain C executes, estimated per core.
+
+instructions = call + outputs × (output + rescales × rescale) + sums × sum + macs × mac
+
+The coefficients were fitted to counts by QEMU (`python -m benchmarks instruction_estimate` fits
+them again); the compiler vectorises and reorders by shape, so a layer may be off by the factors
+`low` to `high`: the widest of the fit and a tenth more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from device_profiles.core import Isa, KernelClass
+from export.graph import Rounding
+
+if TYPE_CHECKING:
+    from device_profiles.core import Core
+
+PLAIN_C = "plain C"
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Instructions of plain C on one kind of core.
+
+    Args:
+        call: per layer.
+        output: per output element: load bias, clamp, store.
+        rescale_once: per scaling to int8 that rounds once.
+        rescale_twice: per scaling that rounds twice.
+        sum: per inner product: set up its loop.
+        mac: per multiply-accumulate.
+        low: actual / estimated is at least this.
+        high: actual / estimated is at most this.
+    """
+
+    call: float
+    output: float
+    rescale_once: float
+    rescale_twice: float
+    sum: float
+    mac: float
+    low: float
+    high: float
+
+
+THUMB1 = Coefficients(0.0, 18.9, 28.0, 27.5, 42.4, 7.0, 0.8, 1.25)
+THUMB2 = Coefficients(50.0, 9.3, 1.6, 4.8, 32.4, 5.0, 0.64, 1.95)
+MVE = Coefficients(22.2, 2.8, 6.4, 8.9, 21.2, 0.3, 0.68, 1.8)
+
+
+def coefficients(core: Core) -> Coefficients:
+    """The coefficients of a core; a core without native modules counts as the plainest."""
+    if core.kernel_class is KernelClass.MVE:
+        return MVE
+    return THUMB2 if Isa.THUMB2 in core.isa else THUMB1
+
+
+def plain_c_instructions(
+    core: Core, *, outputs: int, rescales: int, rounding: Rounding, sums: int = 0, macs: int = 0
+) -> int:
+    """Estimated instructions of one call.
+
+    Args:
+        core: where it runs.
+        outputs: elements that it stores.
+        rescales: scalings by a multiplier and a shift per output.
+        rounding: the rule of these scalings.
+        sums: inner products.
+        macs: multiply-accumulates in all.
+    """
+    per = coefficients(core)
+    rescale = per.rescale_once if rounding is Rounding.SINGLE else per.rescale_twice
+    per_output = per.output + rescales * rescale
+    return round(per.call + outputs * per_output + sums * per.sum + macs * per.mac)

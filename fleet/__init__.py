@@ -1,0 +1,1 @@
+"""What talks to many devices: the broker, the monitor, its store."""

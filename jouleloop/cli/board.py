@@ -1,0 +1,52 @@
+"""`jouleloop board`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jouleloop.cli.output import JsonFlag, console, print_json, progress_console
+
+FLASH_FOLDER = Path("out/boards")
+
+
+def board(
+    device: Annotated[str, typer.Argument(help="An emulated board, e.g. mps2-an386.")],
+    flash: Annotated[
+        Path | None,
+        typer.Option(help="File that keeps its flash; default: out/boards/DEVICE.flash."),
+    ] = None,
+    json_output: JsonFlag = False,
+) -> None:
+    """Start an emulated board with our firmware, and keep it running until interrupted.
+
+    QEMU boots the very firmware that a board of this kind gets. Its serial port is printed first:
+    `jouleloop flash` and the stock tools (smpmgr, smpclient) talk to it there. What is stored in
+    its flash is still there when it is started again on the same file.
+
+    Example: jouleloop board mps2-an386
+    """
+    import device_profiles
+    from hil_tests.emulator import Emulator
+
+    profile = device_profiles.load(device)
+    if flash is None:
+        FLASH_FOLDER.mkdir(parents=True, exist_ok=True)
+        flash = FLASH_FOLDER / f"{profile.id}.flash"
+    with Emulator(profile, flash) as emulator:
+        record = {
+            "device": profile.id,
+            "port": emulator.port,
+            "flash": str(flash),
+            "firmware": str(emulator.firmware),
+        }
+        if json_output:
+            print_json(record)
+        else:
+            console.print(f"{profile.id} listens on {emulator.port}")
+            progress_console.print(f"flash {flash}; end it with Ctrl-C")
+        # Whoever started this through a pipe waits for the port.
+        console.file.flush()
+        emulator.wait()

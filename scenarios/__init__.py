@@ -1,0 +1,1 @@
+"""The circular supply chain world, NumPy only."""

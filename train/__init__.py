@@ -1,0 +1,1 @@
+"""Learn a model and leave a checkpoint: PyTorch on a desktop."""

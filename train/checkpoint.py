@@ -1,0 +1,146 @@
+"""The checkpoint folder that `export` reads: written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jouleloop.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import torch
+    from numpy.typing import NDArray
+
+PROGRAM, CARD, CALIBRATION = "program.pt2", "card.json", "calibration.npz"
+FORMAT = 1
+PRODUCER = "jouleloop "
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says of itself.
+
+    Args:
+        name: of the model.
+        family: what kind of model it is: `policy`.
+        inputs: per input: name, shape, unit, normalisation, features.
+        outputs: per output: name, shape, labels.
+        metrics: how it compares on data that it never saw.
+        seed: of the training.
+        data_sha256: hash of the training data, hexadecimal.
+        producer: program and version, PRODUCER and a number.
+    """
+
+    name: str
+    family: str
+    inputs: tuple[Mapping[str, Any], ...]
+    outputs: tuple[Mapping[str, Any], ...]
+    metrics: Mapping[str, Any]
+    seed: int
+    data_sha256: str
+    producer: str
+
+    def as_record(self) -> dict[str, Any]:
+        """The record in card.json."""
+        return {"format": FORMAT} | asdict(self)
+
+
+@contextmanager
+def new_checkpoint(out: Path) -> Iterator[Path]:
+    """A folder to write a checkpoint into; it becomes `out` when all went well.
+
+    Whatever goes wrong, `out` is as it was before.
+
+    Args:
+        out: the folder to be; an older checkpoint there is replaced, anything else is an error.
+
+    Raises:
+        InputError: `out` holds something else, or cannot be written.
+    """
+    place = out.resolve()
+    _check_replaceable(place, out)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # Beside it: a rename within one file system happens at once.
+        work = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    except OSError as error:
+        raise InputError(
+            f"cannot write a checkpoint to {out}: {error.strerror}",
+            hint="choose a folder that you may write to",
+        ) from error
+    folder, old = work / "new", work / "old"
+    try:
+        folder.mkdir()
+        yield folder
+        if place.exists():
+            place.rename(old)
+        folder.rename(place)
+    finally:
+        # Whatever came between the two renames, an interrupt included.
+        if old.exists() and not place.exists():
+            old.rename(place)
+        shutil.rmtree(work)
+
+
+def _check_replaceable(place: Path, out: Path) -> None:
+    if not place.exists():
+        return
+    if not place.is_dir():
+        raise InputError(f"{out} is a file", hint="choose a folder for the checkpoint")
+    found = {entry.name for entry in place.iterdir()}
+    strange = found - {PROGRAM, CARD, CALIBRATION}
+    if strange or (found and not _is_ours(place / CARD)):
+        names = ", ".join(sorted(strange or found)[:3])
+        raise InputError(
+            f"{out} holds something that is no checkpoint: {names}",
+            hint="choose a new folder; only a checkpoint or an empty folder is replaced",
+        )
+
+
+def _is_ours(card: Path) -> bool:
+    try:
+        record = json.loads(card.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and str(record.get("producer", "")).startswith(PRODUCER)
+
+
+def write_checkpoint(
+    folder: Path,
+    model: torch.nn.Module,
+    example: tuple[torch.Tensor, ...],
+    card: Card,
+    calibration: Mapping[str, NDArray[np.float32]],
+) -> None:
+    """Write the three files of a checkpoint.
+
+    Args:
+        folder: an empty folder, from `new_checkpoint`.
+        model: in evaluation mode.
+        example: one input each, batch 1.
+        card: what it says of itself.
+        calibration: rows per input name, float32 [n, ...], from where the model will really run.
+    """
+    import torch
+
+    program = torch.export.export(model, example)
+    # To memory first: a full disk is then an OSError, which torch's own writer would hide.
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    (folder / PROGRAM).write_bytes(buffer.getvalue())
+    rows = io.BytesIO()
+    arrays: dict[str, Any] = dict(calibration)
+    np.savez(rows, **arrays)
+    (folder / CALIBRATION).write_bytes(rows.getvalue())
+    text = json.dumps(card.as_record(), indent=2, allow_nan=False)
+    (folder / CARD).write_text(text + "\n", encoding="utf-8")
