@@ -1,4 +1,4 @@
-"""Depthwise layers in plain C: inside the image every tap, at its edges those that lie in it."""
+"""Depthwise layers in plain C: a channel becomes a padded plane, so that no window leaves it."""
 
 from __future__ import annotations
 
@@ -11,63 +11,61 @@ from export.kernels.scalar.requantise import scale_function
 
 _STACK_BYTES = 128
 
-_FUNCTION = """\
-/* {name}: depthwise {kernel_height}x{kernel_width}, {input_shape} -> {output_shape} */
-void {name}(const int8_t *in, int8_t *out, void *scratch);
-void {name}(const int8_t *in, int8_t *out, void *scratch) {{
-    (void)scratch;
-    for (int32_t row = 0; row < {out_height}; row++) {{
-        const int32_t top = {stride_y} * row - {pad_y};
-        for (int32_t column = 0; column < {out_width}; column++) {{
-            const int32_t left = {stride_x} * column - {pad_x};
-            if (top >= 0 && top + {span_y} <= {height} && left >= 0 && left + {span_x} <= {width})
-                {name}_inside(in + {channels} * ({width} * top + left), out);
-            else
-                {name}_edge(in, top, left, out);
+_LARGEST_UNROLLED = 25  # taps; a larger window is a loop
+
+_GATHER = """\
+/* One channel of the image, without its padding, which is there already. */
+static void {name}_gather(const int8_t *in, int8_t *plane) {{
+    for (uint32_t row = 0; row < {rows}; row++) {{
+        for (uint32_t column = 0; column < {columns}; column++)
+            plane[{plane_width} * row + column] = in[{channels} * ({width} * row + column)];
+    }}
+}}
+
+"""
+
+_CHANNEL = """\
+static void {name}_channel(const int8_t *plane, int8_t *out, uint32_t channel) {{
+    const int8_t *const weights = {name}_weights + {taps} * channel;
+    const uint32_t bias = (uint32_t){name}_bias[channel];
+{locals}    for (uint32_t row = 0; row < {out_height}; row++) {{
+        const int8_t *from = plane + {row_step} * row;
+        for (uint32_t column = 0; column < {out_width}; column++, from += {stride_x}) {{
+            uint32_t sum = bias;
+{products}            *out = {name}_scale(sum, channel);
             out += {outputs};
         }}
     }}
 }}
-"""
-
-_INSIDE = """\
-static void {name}_inside(const int8_t *in, int8_t *out) {{
-    const int8_t *weights = {name}_weights;
-    for (uint32_t c = 0; c < {outputs}; c++, weights += {taps}) {{
-        const int8_t *const from = in + {source};
-        uint32_t sum = (uint32_t){name}_bias[c];
-{products}        out[c] = {name}_scale(sum, c);
-    }}
-}}
 
 """
 
-_EDGE = """\
-static void {name}_edge(const int8_t *in, int32_t top, int32_t left, int8_t *out) {{
-    const int8_t *weights = {name}_weights;
-    for (uint32_t c = 0; c < {outputs}; c++) {{
-        uint32_t sum = (uint32_t){name}_bias[c];
-        for (int32_t i = 0; i < {kernel_height}; i++) {{
-            const int32_t y = top + {dilation_y} * i;
-            for (int32_t j = 0; j < {kernel_width}; j++, weights++) {{
-                const int32_t x = left + {dilation_x} * j;
-                const int is_inside = y >= 0 && y < {height} && x >= 0 && x < {width};
-                const int8_t *const from = in + {channels} * ({width} * y + x) + {source};
-                const int32_t value = is_inside ? *from : {zero_point};
-                sum += (uint32_t)(value * *weights);
+_LOOP = """\
+            for (uint32_t i = 0; i < {kernel_height}; i++) {{
+                for (uint32_t j = 0; j < {kernel_width}; j++)
+                    sum += (uint32_t)(from[{tap_row} * i + {tap_column} * j] *
+                                      weights[{kernel_width} * i + j]);
             }}
-        }}
-        out[c] = {name}_scale(sum, c);
+"""
+
+_FUNCTION = """\
+/* {name}: depthwise {kernel_height}x{kernel_width}, {input_shape} -> {output_shape} */
+void {name}(const int8_t *in, int8_t *out, void *scratch);
+void {name}(const int8_t *in, int8_t *out, void *scratch) {{
+    int8_t *const plane = scratch;
+    for (uint32_t i = 0; i < {plane_bytes}; i++) plane[i] = {zero_point};
+    for (uint32_t c = 0; c < {channels}; c++) {{
+        {name}_gather(in + c, plane + {inner});
+        for (uint32_t n = {multiplier} * c; n < {multiplier} * (c + 1); n++)
+            {name}_channel(plane, out + n, n);
     }}
 }}
-
 """
 
 
 def depthwise(layer: Convolution) -> KernelCode:
     """Code for a depthwise layer of any shape and scale."""
-    kernel_height, kernel_width, outputs = layer.weights.shape
-    height, width, channels = layer.input_shape
+    outputs, channels = layer.output_shape[2], layer.input_shape[2]
     flat = layer.weights.reshape(-1, outputs).T
     scale, note = scale_function(
         layer.name,
@@ -75,54 +73,80 @@ def depthwise(layer: Convolution) -> KernelCode:
         accumulator_interval(flat, layer.bias, layer.input_zero_point),
     )
     folded = folded_bias(flat, layer.bias, layer.input_zero_point).astype(np.uint32)
-    multiplier = outputs // channels
-    step_y, step_x = layer.dilation[0] * width * channels, layer.dilation[1] * channels
-    products = "".join(
-        f"        sum += (uint32_t)(from[{step_y * i + step_x * j}] * "
-        f"weights[{kernel_width * i + j}]);\n"
-        for i in range(kernel_height)
-        for j in range(kernel_width)
-    )
-    numbers = {
-        "name": layer.name,
-        "outputs": outputs,
-        "taps": flat.shape[1],
-        "source": "c" if multiplier == 1 else f"c / {multiplier}",
-        "products": products,
-        "kernel_height": kernel_height,
-        "kernel_width": kernel_width,
-        "dilation_y": layer.dilation[0],
-        "dilation_x": layer.dilation[1],
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "zero_point": layer.input_zero_point,
-        "input_shape": layer.input_shape,
-        "output_shape": layer.output_shape,
-        "out_height": layer.output_shape[0],
-        "out_width": layer.output_shape[1],
-        "stride_y": layer.stride[0],
-        "stride_x": layer.stride[1],
-        "pad_y": layer.padding[0],
-        "pad_x": layer.padding[1],
-        "span_y": (kernel_height - 1) * layer.dilation[0] + 1,
-        "span_x": (kernel_width - 1) * layer.dilation[1] + 1,
-    }
+    numbers = _numbers(layer)
+    plane_height, plane_width = _plane_shape(layer)
     source = (
         "#include <stdint.h>\n\n"
         f"{integer_array(f'{layer.name}_weights', np.ascontiguousarray(flat))}"
         f"/* the input's zero point is folded in */\n"
         f"{integer_array(f'{layer.name}_bias', folded.view(np.int32))}{scale}"
-        f"{_INSIDE.format(**numbers)}{_EDGE.format(**numbers)}{_FUNCTION.format(**numbers)}"
+        f"{_GATHER.format(**numbers)}{_CHANNEL.format(**numbers)}{_FUNCTION.format(**numbers)}"
     )
     positions = layer.output_shape[0] * layer.output_shape[1]
+    gathered = layer.input_shape[0] * layer.input_shape[1] * channels
     return KernelCode(
         symbol=layer.name,
         source=source,
         suffix=".c",
-        scratch_bytes=0,
+        scratch_bytes=plane_height * plane_width,
         weights_bytes=layer.weights.size + 12 * outputs,
-        instructions=positions * outputs * (5 * flat.shape[1] + 20),
+        instructions=positions * outputs * (3 * flat.shape[1] + 20) + 5 * gathered,
         stack_bytes=_STACK_BYTES,
-        note=f"plain C, a channel at a time; {note}",
+        note=f"plain C, a channel's padded plane at a time; {note}",
+        runs_in_place=outputs == channels,
     )
+
+
+def _plane_shape(layer: Convolution) -> tuple[int, int]:
+    """Rows and columns that the windows cover, padding included."""
+    height, width = (
+        (layer.output_shape[axis] - 1) * layer.stride[axis]
+        + (layer.weights.shape[axis] - 1) * layer.dilation[axis]
+        + 1
+        for axis in range(2)
+    )
+    return height, width
+
+
+def _numbers(layer: Convolution) -> dict[str, object]:
+    """What the C is filled in with."""
+    kernel_height, kernel_width, outputs = layer.weights.shape
+    height, width, channels = layer.input_shape
+    out_height, out_width, _ = layer.output_shape
+    plane_height, plane_width = _plane_shape(layer)
+    tap_row, tap_column = layer.dilation[0] * plane_width, layer.dilation[1]
+    numbers: dict[str, object] = {
+        "name": layer.name,
+        "taps": kernel_height * kernel_width,
+        "kernel_height": kernel_height,
+        "kernel_width": kernel_width,
+        "tap_row": tap_row,
+        "tap_column": tap_column,
+        "channels": channels,
+        "outputs": outputs,
+        "multiplier": outputs // channels,
+        "width": width,
+        "rows": max(min(height, plane_height - layer.padding[0]), 0),
+        "columns": max(min(width, plane_width - layer.padding[1]), 0),
+        "plane_width": plane_width,
+        "plane_bytes": plane_height * plane_width,
+        "inner": plane_width * layer.padding[0] + layer.padding[1],
+        "row_step": layer.stride[0] * plane_width,
+        "stride_x": layer.stride[1],
+        "out_height": out_height,
+        "out_width": out_width,
+        "zero_point": layer.input_zero_point,
+        "input_shape": layer.input_shape,
+        "output_shape": layer.output_shape,
+    }
+    places = [
+        tap_row * i + tap_column * j for i in range(kernel_height) for j in range(kernel_width)
+    ]
+    if len(places) > _LARGEST_UNROLLED:
+        return numbers | {"locals": "", "products": _LOOP.format(**numbers)}
+    names = [f"    const int32_t w{tap} = weights[{tap}];\n" for tap in range(len(places))]
+    lines = [
+        f"            sum += (uint32_t)(from[{place}] * w{tap});\n"
+        for tap, place in enumerate(places)
+    ]
+    return numbers | {"locals": "".join(names), "products": "".join(lines)}

@@ -117,7 +117,9 @@ def _object(board: Board, source: Path, folder: Path) -> Path:
     flags += [
         "-fomit-frame-pointer",
         "-fropi",
-        "-fno-builtin",
+        "-finline-hint-functions",
+        "-fno-unroll-loops",
+        "-fno-sanitize=all",
         "-fno-unwind-tables",
         "-ffunction-sections",
     ]
