@@ -42,8 +42,10 @@ typedef void (*exit_cb)(qemu_plugin_id_t, void *data);
 
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, translate_cb);
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *, execute_cb, int flags, void *);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, execute_cb, int flags, void *);
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *, int op, void *, uint64_t);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, execute_cb, int flags,
+                                            void *);
+void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *, int op, void *,
+                                                uint64_t);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, exit_cb, void *);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
@@ -66,7 +68,7 @@ struct insn {
     struct tally running;   // since the start
     struct tally collected; // its value when it was last collected
     struct insn *next_in_bucket, *next;
-    struct tally parts[];   // finished windows, by part
+    struct tally parts[]; // finished windows, by part
 };
 
 // A translated block as the counter of taken branches sees it.
@@ -88,8 +90,7 @@ static bool armed_by_address, is_open;
 static uint64_t begin_address, end_address;
 static char out_path[PATH_BYTES];
 
-static void *allocate(void *old, size_t bytes)
-{
+static void *allocate(void *old, size_t bytes) {
     void *memory = realloc(old, bytes);
     if (memory == NULL) {
         fprintf(stderr, "jouleloop profiler: out of memory\n");
@@ -98,8 +99,7 @@ static void *allocate(void *old, size_t bytes)
     return memory;
 }
 
-static struct insn *find_or_add(uint64_t address, const void *bytes, size_t size)
-{
+static struct insn *find_or_add(uint64_t address, const void *bytes, size_t size) {
     struct insn **bucket = &buckets[(address >> 1) % BUCKETS];
     for (struct insn *i = *bucket; i != NULL; i = i->next_in_bucket) {
         if (i->address == address && i->size == size && memcmp(i->bytes, bytes, size) == 0) {
@@ -120,8 +120,7 @@ static struct insn *find_or_add(uint64_t address, const void *bytes, size_t size
 }
 
 // Hands what ran since the last call to the part that ran; into nothing when `into` is false.
-static void collect(bool into)
-{
+static void collect(bool into) {
     for (struct insn *i = all; i != NULL; i = i->next) {
         if (into) {
             uint64_t executed = i->running.executed - i->collected.executed;
@@ -133,8 +132,7 @@ static void collect(bool into)
     }
 }
 
-static void open_window(unsigned vcpu, void *data)
-{
+static void open_window(unsigned vcpu, void *data) {
     (void)vcpu, (void)data;
     collect(false);
     part = 0;
@@ -142,8 +140,7 @@ static void open_window(unsigned vcpu, void *data)
     is_open = true;
 }
 
-static void close_window(unsigned vcpu, void *data)
-{
+static void close_window(unsigned vcpu, void *data) {
     (void)vcpu, (void)data;
     if (!is_open) {
         return;
@@ -157,8 +154,7 @@ static void close_window(unsigned vcpu, void *data)
     windows[window_count++] = window;
 }
 
-static void start_part(unsigned vcpu, void *data)
-{
+static void start_part(unsigned vcpu, void *data) {
     (void)vcpu;
     if (is_open) {
         collect(true);
@@ -167,8 +163,7 @@ static void start_part(unsigned vcpu, void *data)
 }
 
 // Control left the previous block's last instruction for another place than the next address.
-static void enter_block(unsigned vcpu, void *data)
-{
+static void enter_block(unsigned vcpu, void *data) {
     (void)vcpu;
     struct block *block = data;
     if (previous != NULL && previous->following != block->start) {
@@ -177,8 +172,7 @@ static void enter_block(unsigned vcpu, void *data)
     previous = block;
 }
 
-static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
-{
+static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
     (void)id;
     struct block *block = allocate(NULL, sizeof *block);
     size_t n = qemu_plugin_tb_n_insns(tb);
@@ -214,14 +208,12 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     qemu_plugin_register_vcpu_tb_exec_cb(tb, enter_block, CB_NO_REGS, block);
 }
 
-static int by_address(const void *a, const void *b)
-{
+static int by_address(const void *a, const void *b) {
     const struct insn *x = *(struct insn *const *)a, *y = *(struct insn *const *)b;
     return x->address < y->address ? -1 : x->address > y->address;
 }
 
-static void write_insn(FILE *out, const struct insn *i)
-{
+static void write_insn(FILE *out, const struct insn *i) {
     for (size_t p = 0; p < parts; p++) {
         if (i->parts[p].executed == 0) {
             continue;
@@ -234,8 +226,7 @@ static void write_insn(FILE *out, const struct insn *i)
     }
 }
 
-static bool write_counts(const char *path)
-{
+static bool write_counts(const char *path) {
     FILE *out = fopen(path, "w");
     if (out == NULL) {
         return false;
@@ -259,8 +250,7 @@ static bool write_counts(const char *path)
 }
 
 // A reader never sees half a file: write beside it, then rename.
-static void at_exit(qemu_plugin_id_t id, void *data)
-{
+static void at_exit(qemu_plugin_id_t id, void *data) {
     (void)id, (void)data;
     if (!armed_by_address) {
         close_window(0, NULL); // the whole run is the one window
@@ -273,16 +263,14 @@ static void at_exit(qemu_plugin_id_t id, void *data)
     }
 }
 
-static bool read_address(const char *text, uint64_t *address)
-{
+static bool read_address(const char *text, uint64_t *address) {
     char *end = NULL;
     *address = strtoull(text, &end, 0);
     return end != text && *end == '\0';
 }
 
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info, int argc,
-                               char **argv)
-{
+                               char **argv) {
     (void)info;
     bool has_begin = false, has_end = false, is_known = true;
     for (int k = 0; k < argc && is_known; k++) {

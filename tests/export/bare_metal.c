@@ -1,5 +1,6 @@
 // Runs a native module on an emulated Cortex-M, row by row, and writes outputs and ticks to a file.
-// Nothing but a module, SysTick and semihosting: what the firmware adds is tested with the firmware.
+// Nothing but a module, SysTick and semihosting: what the firmware adds is tested with the
+// firmware.
 #include <stdint.h>
 
 typedef int32_t infer_function(void *arena, const int8_t *in, int8_t *out);
@@ -70,6 +71,6 @@ static void fault(void) {
 }
 
 __attribute__((section(".vectors"), used)) static void *const vectors[16] = {
-    stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
-    (void *)fault,
+    stack_top,     (void *)reset, (void *)fault, (void *)fault,
+    (void *)fault, (void *)fault, (void *)fault,
 };

@@ -4,7 +4,6 @@
  * filled and guarded, so that a write beyond them shows. Semihosting carries the result out. */
 #include <stddef.h>
 #include <stdint.h>
-#include "cases.h"
 
 #define GUARD_BYTES 32
 #define SYSTICK ((volatile uint32_t *)0xE000E010u)
@@ -23,6 +22,8 @@ typedef struct {
 #define CASE(name, ...) {name, __VA_ARGS__},
 static const test_case cases[] = {
 #include "cases.inc"
+
+#include "cases.h"
 };
 
 extern uint8_t __stack_top[], __arena[];
@@ -35,12 +36,14 @@ static uintptr_t semihost(uint32_t operation, const void *argument) {
 }
 
 static void fill(uint8_t *at, uint8_t value, uint32_t count) {
-    while (count-- > 0) *(volatile uint8_t *)at++ = value;
+    while (count-- > 0)
+        *(volatile uint8_t *)at++ = value;
 }
 
 static void write_file(uintptr_t file, const void *data, uint32_t bytes) {
     const uintptr_t argument[3] = {file, (uintptr_t)data, bytes};
-    if (semihost(0x05, argument) != 0) semihost(0x18, (const void *)0x20024);
+    if (semihost(0x05, argument) != 0)
+        semihost(0x18, (const void *)0x20024);
 }
 
 static void nothing(const int8_t *in, int8_t *out, void *scratch) {
@@ -52,7 +55,8 @@ static uint32_t ticks_of(kernel *run, const test_case *test, int8_t *in, int8_t 
                          uint8_t *scratch) {
     SYSTICK[2] = 0;
     const uint32_t before = SYSTICK[2];
-    for (uint32_t i = 0; i < test->repeats; i++) run(in, out, scratch);
+    for (uint32_t i = 0; i < test->repeats; i++)
+        run(in, out, scratch);
     return (before - SYSTICK[2]) & TICK_MASK;
 }
 
@@ -77,7 +81,8 @@ int main(void) {
             int8_t *result = (int8_t *)out + GUARD_BYTES;
             test->run(in, test->in_place ? in : result, scratch);
             if (test->in_place)
-                for (uint32_t j = 0; j < test->out_bytes; j++) result[j] = in[j];
+                for (uint32_t j = 0; j < test->out_bytes; j++)
+                    result[j] = in[j];
             write_file(file, out, test->out_bytes + 2 * GUARD_BYTES);
             write_file(file, scratch - GUARD_BYTES / 2, GUARD_BYTES / 2);
             write_file(file, scratch + test->scratch_bytes, GUARD_BYTES);
@@ -92,7 +97,9 @@ int main(void) {
 }
 
 void fault(void);
-void fault(void) { semihost(0x18, (const void *)0x20024); }
+void fault(void) {
+    semihost(0x18, (const void *)0x20024);
+}
 
 void reset(void);
 void reset(void) {
@@ -103,14 +110,16 @@ void reset(void) {
 
 /* The compiler may call these. */
 void *memcpy(void *to, const void *from, size_t count) {
-    for (size_t i = 0; i < count; i++) ((volatile uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+    for (size_t i = 0; i < count; i++)
+        ((volatile uint8_t *)to)[i] = ((const uint8_t *)from)[i];
     return to;
 }
 void *memset(void *to, int value, size_t count) {
-    for (size_t i = 0; i < count; i++) ((volatile uint8_t *)to)[i] = (uint8_t)value;
+    for (size_t i = 0; i < count; i++)
+        ((volatile uint8_t *)to)[i] = (uint8_t)value;
     return to;
 }
 
 __attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
-    __stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
-    (void *)fault};
+    __stack_top,   (void *)reset, (void *)fault, (void *)fault,
+    (void *)fault, (void *)fault, (void *)fault};
