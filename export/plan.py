@@ -51,17 +51,52 @@ def scratch_name(layer: int) -> str:
     return f"\0scratch{layer}"
 
 
-def lifetimes(graph: QGraph, scratch_bytes: Sequence[int]) -> tuple[Lifetime, ...]:
+def find_aliases(graph: QGraph, runs_in_place: Sequence[bool]) -> dict[str, str]:
+    """Tensors that take the place of another one, which their layer reads for the last time.
+
+    Args:
+        graph: the graph.
+        runs_in_place: per layer, whether its output may be its first input.
+
+    Returns:
+        Name of a tensor -> name of the tensor whose buffer it shares.
+    """
+    last = _last_uses(graph)
+    made = {name for node in graph.nodes for name in node.outputs} - {*graph.outputs}
+    aliases: dict[str, str] = {}
+    for index, node in enumerate(graph.nodes):
+        source, output = node.inputs[0], node.outputs[0]
+        fits = source in made and graph.tensors[output].size <= graph.tensors[source].size
+        if runs_in_place[index] and fits and output in made and last[source] == index:
+            aliases[output] = aliases.get(source, source)
+    return aliases
+
+
+def _last_uses(graph: QGraph) -> dict[str, int]:
+    return {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+
+
+def lifetimes(
+    graph: QGraph, scratch_bytes: Sequence[int], aliases: Mapping[str, str]
+) -> tuple[Lifetime, ...]:
     """Buffers of the arena: every tensor between two layers, and every layer's scratch.
 
     The graph's inputs and outputs are the caller's buffers.
+
+    Args:
+        graph: the graph.
+        scratch_bytes: per layer.
+        aliases: from `find_aliases`.
     """
     made = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs}
-    last = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+    last = _last_uses(graph)
+    ends = {name: last.get(name, first) for name, first in made.items()}
+    for name, owner in aliases.items():
+        ends[owner] = max(ends[owner], ends[name])
     tensors = [
-        Lifetime(name, graph.tensors[name].size, first, last.get(name, first))
+        Lifetime(name, graph.tensors[name].size, first, ends[name])
         for name, first in made.items()
-        if name not in graph.outputs
+        if name not in graph.outputs and name not in aliases
     ]
     scratches = [
         Lifetime(scratch_name(index), size, index, index)
@@ -71,12 +106,13 @@ def lifetimes(graph: QGraph, scratch_bytes: Sequence[int]) -> tuple[Lifetime, ..
     return (*tensors, *scratches)
 
 
-def plan_arena(buffers: Iterable[Lifetime], layers: int) -> Plan:
+def plan_arena(buffers: Iterable[Lifetime], layers: int, aliases: Mapping[str, str]) -> Plan:
     """Best fit, largest first: each buffer goes into the smallest gap that holds it.
 
     Args:
         buffers: what the arena holds.
         layers: how many layers run.
+        aliases: tensor -> the tensor whose buffer it shares.
     """
     buffers = tuple(buffers)
     placed: list[tuple[Lifetime, int]] = []
@@ -87,7 +123,9 @@ def plan_arena(buffers: Iterable[Lifetime], layers: int) -> Plan:
     in_use = tuple(
         sum(b.bytes for b in buffers if b.first <= layer <= b.last) for layer in range(layers)
     )
-    return Plan({b.name: offset for b, offset in placed}, _aligned(end), in_use)
+    offsets = {buffer.name: offset for buffer, offset in placed}
+    shared = {name: offsets[owner] for name, owner in aliases.items()}
+    return Plan(offsets | shared, _aligned(end), in_use)
 
 
 def _best_offset(buffer: Lifetime, placed: list[tuple[Lifetime, int]]) -> int:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from export.c_text import block_comment, constant_table, constants_block, helpers_used, macros
+from export.kernels.select import select_kernels
 from export.ops import OPERATORS
-from export.plan import Plan, lifetimes, plan_arena, scratch_name
+from export.plan import Plan, find_aliases, lifetimes, plan_arena, scratch_name
 from export.verify import calls
 
 if TYPE_CHECKING:
@@ -23,10 +24,22 @@ ENTRY = "jl_infer"
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """An operator and the code that runs it."""
+    """An operator and the code that runs it.
+
+    Args:
+        call: what it computes.
+        code: how.
+        is_kernel: the code is a file of its own, with routines that layers share.
+    """
 
     call: Call
     code: KernelCode
+    is_kernel: bool = False
+
+    @property
+    def runs_in_place(self) -> bool:
+        """Whether the output may take the place of the first input."""
+        return self.code.runs_in_place or self.call.node.op == "RESHAPE"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,17 +71,36 @@ def render_c(graph: QGraph, core: Core, *, producer: str, model_sha256: str) -> 
     Raises:
         UnsupportedModelError: an operator has no code in integers.
     """
-    layers = tuple(
-        Layer(call, OPERATORS[call.node.op].emit_c(call, _symbol(index), core))
-        for index, call in enumerate(calls(graph))
-    )
+    layers = _layers(tuple(calls(graph)), core)
+    aliases = find_aliases(graph, [layer.runs_in_place for layer in layers])
     scratch = [layer.code.scratch_bytes for layer in layers]
-    plan = plan_arena(lifetimes(graph, scratch), len(layers))
-    text = _model_c(graph, layers, plan, producer, model_sha256)
-    assembly = {
-        f"{layer.code.symbol}.S": layer.code.source for layer in layers if layer.code.suffix == ".S"
+    plan = plan_arena(lifetimes(graph, scratch, aliases), len(layers), aliases)
+    files = {"model.c": _model_c(graph, layers, plan, producer, model_sha256)}
+    for layer in layers:
+        if layer.is_kernel:
+            files[f"{layer.code.symbol}{layer.code.suffix}"] = layer.code.source
+            files |= {f"{r.symbol}{r.suffix}": r.source for r in layer.code.routines}
+    return Program(graph, layers, plan, files)
+
+
+def _layers(every: tuple[Call, ...], core: Core) -> tuple[Layer, ...]:
+    """Kernels of the core's class where an operator is made of sums of products; else its C."""
+    if core.kernel_class is None:
+        raise ValueError(f"{core.name} has no native kernels")
+    resolved = {
+        index: OPERATORS[call.node.op].layer(call, _symbol(index))
+        for index, call in enumerate(every)
+        if hasattr(OPERATORS[call.node.op], "layer")
     }
-    return Program(graph, layers, plan, {"model.c": text, **assembly})
+    kernels = dict(
+        zip(resolved, select_kernels(tuple(resolved.values()), core.kernel_class), strict=True)
+    )
+    return tuple(
+        Layer(call, kernels[index], is_kernel=True)
+        if index in kernels
+        else Layer(call, OPERATORS[call.node.op].emit_c(call, _symbol(index), core))
+        for index, call in enumerate(every)
+    )
 
 
 def _symbol(index: int) -> str:
@@ -78,13 +110,13 @@ def _symbol(index: int) -> str:
 def _model_c(
     graph: QGraph, layers: tuple[Layer, ...], plan: Plan, producer: str, model_sha256: str
 ) -> str:
+    operands = _Operands(graph, plan)
+    body = "".join(_call(index, layer, operands) for index, layer in enumerate(layers))
     sources = [
         block_comment(f"{layer.code.symbol}: {_describe(layer.call)}") + layer.code.source
         for layer in layers
-        if layer.code.suffix == ".c"
+        if not layer.is_kernel and f" {layer.code.symbol}(" in body
     ]
-    operands = _Operands(graph, plan)
-    body = "".join(_call(index, layer, operands) for index, layer in enumerate(layers))
     sizes = {
         "ARENA_BYTES": plan.arena_bytes,
         "INPUT_BYTES": sum(graph.tensors[name].size for name in graph.inputs),
@@ -97,7 +129,7 @@ def _model_c(
         helpers_used("\n".join(sources)),
         *operands.constants(),
         *sources,
-        *(_declaration(layer) for layer in layers if layer.code.suffix == ".S"),
+        "".join(_declaration(layer) for layer in layers if layer.is_kernel),
         _entry(body, uses_arena="arena_bytes" in body),
     )
     return "\n".join(part for part in parts if part)
@@ -176,7 +208,11 @@ def _call(index: int, layer: Layer, operands: _Operands) -> str:
     arguments += [operands.name(tensor) for tensor in call.outputs]
     if code.scratch_bytes:
         arguments.append(operands.arena(scratch_name(index)))
+    elif layer.is_kernel:
+        arguments.append("0")
     comment = block_comment(f"{_describe(call)}; {code.note}", "    ")
+    if call.node.op == "RESHAPE" and arguments[0] == arguments[1]:
+        return comment
     return f"{comment}    {code.symbol}({', '.join(arguments)});\n"
 
 
@@ -199,6 +235,4 @@ def _pointers(call: Call) -> Iterator[Tensor]:
 
 
 def _declaration(layer: Layer) -> str:
-    inputs = ", ".join("const int8_t *" for _ in _pointers(layer.call))
-    scratch = ", void *" if layer.code.scratch_bytes else ""
-    return f"void {layer.code.symbol}({inputs}, int8_t *{scratch});\n"
+    return f"void {layer.code.symbol}(const int8_t *in, int8_t *out, void *scratch);\n"
