@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cases.h"
+
 #define GUARD_BYTES 32
 #define SYSTICK ((volatile uint32_t *)0xE000E010u)
 #define TICK_MASK 0xFFFFFFu
@@ -22,8 +24,6 @@ typedef struct {
 #define CASE(name, ...) {name, __VA_ARGS__},
 static const test_case cases[] = {
 #include "cases.inc"
-
-#include "cases.h"
 };
 
 extern uint8_t __stack_top[], __arena[];
