@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import jouleloop
-from edge_runtime.wire.bundle import COST, GOLDEN, ONNX, TFLITE, Bundle, native_name
+from edge_runtime.wire.bundle import (
+    COST,
+    GOLDEN,
+    ONNX,
+    TFLITE,
+    Bundle,
+    native_elf_name,
+    native_name,
+)
 from edge_runtime.wire.image import Version, make_image
 from edge_runtime.wire.module import Ceiling, profile_crc32
 from export.budget import (
@@ -111,8 +119,8 @@ def export_checkpoint(
     step.done()
     files = {ONNX: onnx, TFLITE: tflite, GOLDEN: golden.as_npz()}
     if is_native:
-        image, cost = _native(graph, profile, options, tflite, golden, dump)
-        files[native_name(profile.id)] = image
+        native, cost = _native(graph, profile, options, tflite, golden, dump)
+        files |= native
     else:
         cost = portable_cost(profile, graph)
     step.done()
@@ -139,8 +147,8 @@ def _native(
     tflite: bytes,
     golden: Golden,
     dump: Dump,
-) -> tuple[bytes, Cost]:
-    """The module as an image, and what it costs."""
+) -> tuple[dict[str, bytes], Cost]:
+    """The module's files, as an image and as the linker's ELF, and what it costs."""
     digest = hashlib.sha256(tflite)
     program = render_c(graph, profile.core, producer=PRODUCER, model_sha256=digest.hexdigest())
     for name, text in program.files.items():
@@ -162,7 +170,8 @@ def _native(
     dump.bytes("module.bin", module.content)
     cost = native_cost(profile, program, module, instructions, energy, options.budget)
     version = Version(*map(int, jouleloop.__version__.split(".")[:3]))
-    return make_image(module.content, version=version), cost
+    image = make_image(module.content, version=version)
+    return {native_name(profile.id): image, native_elf_name(profile.id): module.elf}, cost
 
 
 def _ceiling(profile: DeviceProfile, instructions: Count, energy: DecisionEnergy) -> Ceiling:

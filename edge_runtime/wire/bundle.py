@@ -30,6 +30,11 @@ def native_name(device_id: str) -> str:
     return f"model.{device_id}.bin"
 
 
+def native_elf_name(device_id: str) -> str:
+    """Name of the linker's ELF file, which names the module's functions for profilers."""
+    return f"model.{device_id}.elf"
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle in memory.

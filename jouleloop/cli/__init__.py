@@ -22,6 +22,7 @@ from jouleloop.cli.export import export
 from jouleloop.cli.flash import flash
 from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
+from jouleloop.cli.profile import profile
 from jouleloop.cli.run import run
 from jouleloop.cli.train import train_app
 from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
@@ -56,6 +57,7 @@ app.command("board")(board)
 app.command("demo")(demo)
 app.command("flash")(flash)
 app.command("monitor")(monitor)
+app.command("profile")(profile)
 app.command("run")(run)
 
 
