@@ -202,6 +202,8 @@ def test_code_that_faults_restarts_the_board_with_the_old_model(
     assert active is not None
     assert active.sha256 == parse_image(old).sha256
     assert device.ledger().boot_id == boot_id + 1
+    # It is not kept: no later start may run it.
+    assert "1.2.3" not in {state.version for state in device.image_state()}
 
 
 def test_wrong_input_sizes_are_refused(device: SerialDevice) -> None:

@@ -212,6 +212,14 @@ def test_erase(fresh_board: HostBoard) -> None:
     assert _models(fresh_board) == {"2.0.0": True}
 
 
+def _patched(at: int, value: int) -> bytes:
+    """An image of a module with one 32-bit field changed."""
+    module = bytearray(_module(size=3).build())
+    struct.pack_into("<I", module, at, value)
+    return make_image(bytes(module), version=Version(1), target=Target(SCALAR, 0))
+
+
+TENSORS_AT, SELF_TEST_AT = 80, 80 + 2 * 28
 CRC = profile_crc32("host")
 SCALAR = int(KernelClass.SCALAR)
 BAD_MODULES: dict[str, tuple[Callable[[], bytes], int]] = {
@@ -244,6 +252,11 @@ BAD_MODULES: dict[str, tuple[Callable[[], bytes], int]] = {
         lambda: _module(shape=(2**31, 2**31, 2**31, 2**31)).image(),
         NodeError.MODULE_MALFORMED,
     ),
+    "rank 5": (lambda: _patched(TENSORS_AT, 5), NodeError.MODULE_MALFORMED),
+    "rank of 32 bits": (lambda: _patched(TENSORS_AT + 28, 2**32 - 1), NodeError.MODULE_MALFORMED),
+    "ceilings outside": (lambda: _patched(SELF_TEST_AT + 4, 2**30), NodeError.MODULE_MALFORMED),
+    "inputs outside": (lambda: _patched(SELF_TEST_AT + 8, 2**31), NodeError.MODULE_MALFORMED),
+    "outputs outside": (lambda: _patched(SELF_TEST_AT + 12, 2**31), NodeError.MODULE_MALFORMED),
     "self-test outside": (
         lambda: _module(self_test_offset=2**32 - 8).image(),
         NodeError.MODULE_MALFORMED,
@@ -286,6 +299,32 @@ def test_bad_modules_are_refused(host_board: HostBoard, name: str) -> None:
     assert _infer(host_board, row)["out"] == step(row).tobytes()
 
 
+@pytest.mark.parametrize(
+    ("at", "content", "code"),
+    [
+        (-40, b"\x00\x00", ImageError.NO_TLVS),  # the area's magic
+        (-38, b"\x02\x00", ImageError.INVALID_TLV),  # the area is shorter than its head
+        (-38, b"\xff\xff", ImageError.INVALID_TLV),  # or than what it holds
+        (-38, b"\x06\x00", ImageError.INVALID_TLV),  # an entry's head is cut off
+        (-36, b"\x11\x00", ImageError.HASH_NOT_FOUND),
+        (-34, b"\x1f\x00", ImageError.INVALID_TLV),  # a hash of 31 bytes
+        (-34, b"\xff\xff", ImageError.INVALID_TLV),
+        (12, b"\xff\xff\xff\xff", ImageError.NO_TLVS),  # payload bytes
+        (8, b"\x10\x00", ImageError.INVALID_HEADER),  # header bytes
+        (10, b"\x00\x00", ImageError.NO_TLVS),  # protected bytes
+        (10, b"\xff\xff", ImageError.INVALID_TLV),
+    ],
+)
+def test_images_that_contradict_themselves(
+    fresh_board: HostBoard, at: int, content: bytes, code: ImageError
+) -> None:
+    image = bytearray(_module().image())
+    at %= len(image)
+    image[at : at + len(content)] = content
+    # What lies behind the image in the slot must not complete it.
+    assert fresh_board.upload(bytes(image)) == _image_error(code)
+
+
 def test_the_largest_arena_fits(host_board: HostBoard) -> None:
     # Input and output take 16 bytes each, whatever their size up to that.
     image = _module(arena_bytes=ARENA_BYTES - 32).image()
@@ -321,8 +360,11 @@ def test_altered_modules_with_a_right_hash_never_harm_the_board(
 # Records.
 
 
-def _record(sequence: int, boot_id: int, slot: int) -> bytes:
-    body = struct.pack("<4s6I", b"JLRC", sequence, boot_id, slot, 0, 0, 0)
+NO_SLOT = 0xFF
+
+
+def _record(sequence: int, boot_id: int, slot: int, trial: int = NO_SLOT) -> bytes:
+    body = struct.pack("<4s6I", b"JLRC", sequence, boot_id, slot, trial, 0, 0)
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -361,6 +403,39 @@ def boot_id_in(flash: bytearray) -> int:
         if record == _record(sequence, boot_id, slot):
             newest = max(newest, (sequence, boot_id))
     return newest[1]
+
+
+def test_a_model_that_stopped_the_board_is_not_tried_again(fresh_board: HostBoard) -> None:
+    fresh_board.upload(_module().image(Version(1)))
+    fresh_board.upload(_module(body="return 0;", rows=0).image(Version(2)))
+    fresh_board.stop()
+    content = bytearray(fresh_board.flash.read_bytes())
+    # As it is when the board stops in the midst of the trial of slot 0, and slot 1 breaks then.
+    content[:ERASE_BYTES] = b"".join(
+        (_record(1, 5, 1), _record(2, 5, 1, trial=0)),
+    ).ljust(ERASE_BYTES, b"\xff")
+    content[2 * SLOT_BYTES + 40] ^= 1
+    fresh_board.flash.write_bytes(content)
+    for boot in (6, 7):
+        fresh_board._start()
+        assert _models(fresh_board) == {}
+        assert fresh_board.ask(READ, Group.NODE, NodeCommand.LEDGER, {})["boot_id"] == boot
+        fresh_board.stop()
+    fresh_board._start()
+
+
+def test_the_other_model_serves_where_the_recorded_one_breaks(fresh_board: HostBoard) -> None:
+    fresh_board.upload(_module().image(Version(1)))
+    fresh_board.upload(_module().image(Version(2)))
+    fresh_board.stop()
+    content = bytearray(fresh_board.flash.read_bytes())
+    content[2 * SLOT_BYTES + 40] ^= 1
+    fresh_board.flash.write_bytes(content)
+    for _ in range(2):
+        fresh_board._start()
+        assert _models(fresh_board) == {"1.0.0": True}
+        fresh_board.stop()
+    fresh_board._start()
 
 
 def test_torn_records_are_stepped_over(fresh_board: HostBoard) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import cbor2
@@ -80,10 +81,11 @@ def test_lines_of_any_length_and_carriage_returns(host_board: HostBoard) -> None
 def test_frames_that_must_not_be_answered(host_board: HostBoard) -> None:
     body = cbor2.dumps({"d": "x"})
     good = smp.Header(WRITE, 0, 0, 1, len(body)).pack() + body
-    flipped = bytearray(smp.encode_lines(good))
-    flipped[10] ^= 1  # one character: the CRC is wrong
+    framed = smp.FRAME_LENGTH.pack(len(good) + 2) + good
     silent = [
-        bytes(flipped),
+        smp.FRAME_START + base64.b64encode(framed + b"\0\0") + b"\n",  # not its CRC
+        smp.FRAME_START + base64.b64encode(framed + bytes(8000)) + b"\n",  # more than it says
+        smp.FRAME_START + base64.b64encode(b"\0") + b"\n",
         smp.encode_lines(b""),
         smp.encode_lines(good[:7]),  # no whole header
         smp.encode_lines(smp.Header(smp.Operation.READ_REPLY, 0, 0, 1, len(body)).pack() + body),
