@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import device_profiles
 from export.graph import Rounding
-from export.pipeline import ExportOptions, export_checkpoint
+from export.pipeline import ExportOptions, export_model
 from hil_tests.session import run_session
 from train.policy import train_policy
 
@@ -39,7 +39,7 @@ def main() -> tuple[Measure, ...]:
 
 def _figures(checkpoint: Path, rounding: Rounding, out: Path) -> tuple[Measure, ...]:
     profile = device_profiles.load(DEVICE)
-    bundle = export_checkpoint(checkpoint, profile, ExportOptions(rounding=rounding))
+    bundle = export_model(checkpoint, profile, ExportOptions(rounding=rounding))
     result = run_session(
         bundle, "qemu", device=DEVICE, scenarios=SCENARIOS, seed=SEED, broker=None, out=out
     )

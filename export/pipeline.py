@@ -1,4 +1,4 @@
-"""From a checkpoint to a bundle: read, lower, render, link, weigh, refuse what costs too much."""
+"""From a model to a bundle: read, lower, render, link, weigh, refuse what costs too much."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from export.budget import (
 )
 from export.cost import count_instructions, estimate_energy, native_cost, portable_cost
 from export.dump import Dump, plan_text
-from export.frontend.checkpoint import read_checkpoint
+from export.frontend.read_source import read_source
 from export.golden import Golden, make_golden
 from export.graph import Rounding
 from export.link import link_module
@@ -80,17 +80,17 @@ class ExportOptions:
     dump: Path | None = None
 
 
-def export_checkpoint(
-    checkpoint: Path,
+def export_model(
+    model: Path,
     profile: DeviceProfile,
     options: ExportOptions,
     *,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Compile a checkpoint for a device.
+    """Compile a model for a device.
 
     Args:
-        checkpoint: folder with `program.pt2`, `card.json`, `calibration.npz`.
+        model: folder with `program.pt2`, `card.json`, `calibration.npz`; or an INT8 `.tflite`.
         profile: the device.
         options: how.
         progress: called with (stages done, stages in all).
@@ -107,7 +107,7 @@ def export_checkpoint(
     is_native = _is_native(profile, options.native)
     limit = joules_limit(options.budget, profile)
     dump = Dump(options.dump)
-    source = read_checkpoint(checkpoint, options.rounding)
+    source = read_source(model, options.rounding)
     dump.graph("frontend", source.graph)
     step.done()
     graph = lower(source.graph, profile, dump=dump.graph)

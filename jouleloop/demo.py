@@ -12,7 +12,7 @@ import device_profiles
 from edge_runtime.wire.bundle import write_bundle
 from export.budget import Budget
 from export.graph import Rounding
-from export.pipeline import ExportOptions, export_checkpoint
+from export.pipeline import ExportOptions, export_model
 from fleet.broker import Broker
 from fleet.monitor import Monitor
 from fleet.store import Store
@@ -75,7 +75,7 @@ def run_demo(out: Path, *, device: str, scenarios: int, seed: int, stage: Stage)
         train_policy(out / "checkpoint", seed=seed, progress=progress)
     with stage("export") as progress:
         options = ExportOptions(rounding=Rounding.SINGLE, native=True, budget=Budget())
-        bundle = export_checkpoint(
+        bundle = export_model(
             out / "checkpoint", device_profiles.load(device), options, progress=progress
         )
         write_bundle(bundle, out / "policy.jlb")

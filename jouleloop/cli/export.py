@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A checkpoint folder, as `train` writes it.")],
+    model: Annotated[Path, typer.Argument(help="A checkpoint folder of `train`, or an INT8 .tflite.")],
     out: Annotated[Path, typer.Option("--out", help="The bundle to write, NAME.jlb.")],
     device: Annotated[
         str, typer.Option(help="Profile id; see `jouleloop devices`.")
@@ -64,7 +64,7 @@ def export(
     import device_profiles
     from edge_runtime.wire.bundle import write_bundle
     from export.budget import Budget
-    from export.pipeline import ExportOptions, export_checkpoint
+    from export.pipeline import ExportOptions, export_model
 
     battery = _battery(battery_joules, days, decisions_per_day)
     if battery is not None and budget_joules is not None:
@@ -72,7 +72,7 @@ def export(
     budget = Budget(budget_flash, budget_ram, budget_joules, battery)
     options = ExportOptions(rounding, native, budget, dump)
     with progress_bar("export") as progress:
-        bundle = export_checkpoint(model, device_profiles.load(device), options, progress=progress)
+        bundle = export_model(model, device_profiles.load(device), options, progress=progress)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bundle(bundle, out)
     if json_output:

@@ -10,7 +10,7 @@ import device_profiles
 from edge_runtime.wire.bundle import Bundle, write_bundle
 from export.budget import Budget
 from export.graph import Rounding
-from export.pipeline import ExportOptions, export_checkpoint
+from export.pipeline import ExportOptions, export_model
 from train.policy import train_policy
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def policy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     checkpoint = tmp_path_factory.mktemp("line") / "checkpoint"
     train_policy(checkpoint, seed=3)
     options = ExportOptions(rounding=Rounding.SINGLE, native=True, budget=Budget())
-    return export_checkpoint(checkpoint, device_profiles.load("mps2-an386"), options)
+    return export_model(checkpoint, device_profiles.load("mps2-an386"), options)
 
 
 @pytest.fixture(scope="session")
