@@ -23,12 +23,13 @@ from export.render.c import render_c
 from export.specs import tensor_specs
 from export.verify import calls
 from hil_tests.result import Measure
-from hil_tests.result import Measure
 from tests.export.bare_metal import run_module
 from tests.export.random_graphs import GraphBuilder, packed, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
     from export.graph import QGraph
 
@@ -103,7 +104,7 @@ def sample(graph: QGraph, core: str) -> Sample:
     return Sample(work, program.layers[0].code.instructions, counted.instructions)
 
 
-def fit(samples: list[Sample]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def fit(samples: list[Sample]) -> NDArray[np.float64]:
     """Coefficients >= 0 with the least squared relative error, by projected gradient descent."""
     work = np.array([s.work for s in samples]) / np.array([[s.counted] for s in samples])
     # Scaled columns, so that one step size suits all.
@@ -113,7 +114,7 @@ def fit(samples: list[Sample]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     weights = np.zeros(scaled.shape[1])
     for _ in range(200_000):
         weights = np.maximum(0.0, weights - step * (scaled.T @ (scaled @ weights - 1.0)))
-    return weights / norms
+    return np.asarray(weights / norms, np.float64)
 
 
 def main() -> list[Measure]:

@@ -84,9 +84,7 @@ def scale_twice(value: Integers, multiplier: Factors, shift: Factors) -> Integer
     return scaled
 
 
-def scale(
-    value: Integers, multiplier: Factors, shift: Factors, rounding: Rounding
-) -> Integers:
+def scale(value: Integers, multiplier: Factors, shift: Factors, rounding: Rounding) -> Integers:
     """Scale by the rule `rounding`; arguments as for `scale_once`."""
     rule = scale_once if rounding is Rounding.SINGLE else scale_twice
     return rule(value, multiplier, shift)

@@ -99,9 +99,10 @@ def _read_card(path: Path) -> tuple[_Card, dict[str, Any]]:
 def _read_rows(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
     """Calibration rows, [n, *shape[1:]] float32, checked."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves a file that is no archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is not a readable .npz: {error}") from error
     if set(arrays) != set(inputs):
         raise CheckpointError(

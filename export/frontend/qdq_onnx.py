@@ -63,7 +63,8 @@ class _Reader:
     def read(self, name: str, rounding: Rounding) -> QGraph:
         inputs = [v.name for v in self.onnx.input if v.name not in self.constants]
         for value in self.onnx.input:
-            if value.name in inputs:
+            # An int8 input is known once its DequantizeLinear says what it means.
+            if value.name in inputs and not self.is_int8(value):
                 self.add(Tensor(value.name, self.shape(value.name), "float32"))
         for node in self.onnx.node:
             handler = HANDLERS.get(node.op_type)
@@ -83,6 +84,17 @@ class _Reader:
         return UnsupportedModelError(
             f"{self.source}: operator {node.op_type} (node {place}) {what}"
         )
+
+    def is_int8(self, value: onnx.ValueInfoProto) -> bool:
+        from onnx import TensorProto
+
+        kind = value.type.tensor_type.elem_type
+        if kind not in {TensorProto.INT8, TensorProto.FLOAT}:
+            raise UnsupportedModelError(
+                f"{self.source}: the input {value.name} is {TensorProto.DataType.Name(kind)}; "
+                "supported: INT8, FLOAT"
+            )
+        return bool(kind == TensorProto.INT8)
 
     def shape(self, name: str) -> tuple[int, ...]:
         if name not in self.shapes:
@@ -148,7 +160,11 @@ def _quantize(reader: _Reader, node: onnx.NodeProto) -> None:
 
 def _dequantize(reader: _Reader, node: onnx.NodeProto) -> None:
     stored = node.input[0]
-    if stored not in reader.tensors:
+    is_input = any(stored == value.name for value in reader.onnx.input)
+    if stored not in reader.tensors and is_input and stored not in reader.constants:
+        shape = reader.shape(stored)
+        reader.add(Tensor(stored, shape, "int8", reader.quant(node, shape)))
+    elif stored not in reader.tensors:
         if stored not in reader.constants:
             raise reader.error(node, f"reads {stored}, which nothing quantised")
         data = reader.constants[stored]

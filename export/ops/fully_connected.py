@@ -92,11 +92,9 @@ def macs(call: Call) -> int:
 
 def reference(call: Call, *inputs: NDArray[Any] | None) -> tuple[NDArray[Any], ...]:
     """The specification; `inputs[0]` is int8 [rows, *shape]."""
-    (source, *_), resolved = inputs, layer(call)
-    assert source is not None  # noqa: S101 - the signature has no optional first input
-    count = resolved.weights.shape[1]
-    vectors = source.reshape(len(source), -1, count).astype(np.int64) - resolved.input_zero_point
-    sums = exact_product(vectors, resolved.weights) + resolved.bias
+    source, resolved = np.asarray(inputs[0], np.int64), layer(call)
+    vectors = source.reshape(len(source), resolved.rows, resolved.weights.shape[1])
+    sums = exact_product(vectors - resolved.input_zero_point, resolved.weights) + resolved.bias
     out = requantize(sums, resolved.requantisation)
     return (out.reshape(len(source), *call.output.shape),)
 

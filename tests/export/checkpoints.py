@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ class Policy(torch.nn.Module):
 
     def __init__(self, widths: tuple[int, ...], *, has_residual: bool) -> None:
         super().__init__()
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = itertools.pairwise(widths)
         self.layers = torch.nn.ModuleList([torch.nn.Linear(a, b) for a, b in pairs])
         self.has_residual = has_residual
 
@@ -57,7 +58,8 @@ def write_checkpoint(
     name = program.graph_signature.user_inputs[0]
     if rows is None:
         rows = np.random.default_rng(seed).uniform(-1, 1, (64, widths[0])).astype(np.float32)
-    np.savez(folder / "calibration.npz", **{str(name): rows})
+    arrays: dict[str, Any] = {str(name): rows}
+    np.savez(folder / "calibration.npz", **arrays)
     write_card(folder, str(name), widths)
     return folder
 

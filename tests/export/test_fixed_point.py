@@ -49,13 +49,13 @@ def at_twice(value: int, multiplier: int, shift: int) -> int:
 
 @given(int32, multipliers, shifts)
 def test_single_is_the_exact_product_rounded_once(value: int, multiplier: int, shift: int) -> None:
-    got = scale_once(np.int64([value]), np.int32(multiplier), np.int32(shift))
+    got = scale_once(np.array([value], np.int64), np.int32(multiplier), np.int32(shift))
     assert int(got[0]) == at_once(value, multiplier, shift)
 
 
 @given(int32, multipliers, shifts)
 def test_double_is_gemmlowps(value: int, multiplier: int, shift: int) -> None:
-    got = scale_twice(np.int64([value]), np.int32(multiplier), np.int32(shift))
+    got = scale_twice(np.array([value], np.int64), np.int32(multiplier), np.int32(shift))
     assert int(got[0]) == at_twice(value, multiplier, shift)
 
 
@@ -119,7 +119,7 @@ def test_a_factor_of_one_half_cannot_agree() -> None:
 
 
 def test_the_float_factor_is_computed_in_float32() -> None:
-    scales = np.float32([0.1, 0.2, 0.3])
+    scales = np.array([0.1, 0.2, 0.3], np.float32)
     factor = float_factor(scales[:1], scales[1:2], scales[2])
     assert factor.dtype == np.float32
     assert factor[0] == (scales[0] * scales[1]) / scales[2]

@@ -146,9 +146,9 @@ def test_an_elf_file_is_checked() -> None:
     with pytest.raises(ValueError, match="not a 32-bit"):
         Elf(b"\x7fELF\x02\x01" + bytes(100))
     _, module = link(mlp((2, 2), 1), "cortex-m3")
-    with pytest.raises(ValueError, match="no section .data"):
+    with pytest.raises(ValueError, match=r"no section \.data"):
         Elf(module.elf).section(".data")
     with pytest.raises(ValueError, match="no symbol main"):
         Elf(module.elf).symbol("main")
     assert struct.unpack_from("<I", module.content)[0] == 0x314D4C4A
-    assert KernelClass.SCALAR == parse_module(module.content).kernel_class
+    assert parse_module(module.content).kernel_class == KernelClass.SCALAR
