@@ -21,7 +21,14 @@ from export.ops import (
     sub,
     tanh,
 )
-from export.ops.operator import Call, Operand, Operator, Signature, TfliteOperator
+from export.ops.operator import (
+    Call,
+    KernelOperator,
+    Operand,
+    Operator,
+    Signature,
+    TfliteOperator,
+)
 
 OPERATORS: dict[str, Operator] = {
     "ADD": add,
@@ -45,4 +52,19 @@ OPERATORS: dict[str, Operator] = {
     "TANH": tanh,
 }
 
-__all__ = ["OPERATORS", "Call", "Operand", "Operator", "Signature", "TfliteOperator"]
+KERNEL_OPERATORS: dict[str, KernelOperator] = {
+    "CONV_2D": conv_2d,
+    "DEPTHWISE_CONV_2D": depthwise_conv_2d,
+    "FULLY_CONNECTED": fully_connected,
+}
+
+__all__ = [
+    "KERNEL_OPERATORS",
+    "OPERATORS",
+    "Call",
+    "KernelOperator",
+    "Operand",
+    "Operator",
+    "Signature",
+    "TfliteOperator",
+]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from device_profiles.core import Core
     from export.graph import Node, Rounding, Tensor
-    from export.kernels.layer import KernelCode
+    from export.kernels.layer import Convolution, FullyConnected, KernelCode
     from export.render.onnx import OnnxWriter
 
 Shape = tuple[int, ...]
@@ -143,3 +143,10 @@ class Operator(Protocol):
 
     def write_tflite(self, call: Call, schema: ModuleType) -> TfliteOperator:
         """The operator in a TFLite file; `schema` is TFLite's object API."""
+
+
+class KernelOperator(Operator, Protocol):
+    """An operator of sums of products, which every class of cores has kernels for."""
+
+    def layer(self, call: Call, symbol: str) -> FullyConnected | Convolution:
+        """The layer with every number resolved, as `export/kernels` takes it."""

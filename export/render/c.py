@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from export.c_text import block_comment, constant_table, constants_block, helpers_used, macros
 from export.kernels.select import select_kernels
-from export.ops import OPERATORS
+from export.ops import KERNEL_OPERATORS, OPERATORS
 from export.plan import Plan, find_aliases, lifetimes, plan_arena, scratch_name
 from export.verify import calls
 
@@ -88,9 +88,9 @@ def _layers(every: tuple[Call, ...], core: Core) -> tuple[Layer, ...]:
     if core.kernel_class is None:
         raise ValueError(f"{core.name} has no native kernels")
     resolved = {
-        index: OPERATORS[call.node.op].layer(call, _symbol(index))
+        index: KERNEL_OPERATORS[call.node.op].layer(call, _symbol(index))
         for index, call in enumerate(every)
-        if hasattr(OPERATORS[call.node.op], "layer")
+        if call.node.op in KERNEL_OPERATORS
     }
     kernels = dict(
         zip(resolved, select_kernels(tuple(resolved.values()), core.kernel_class), strict=True)

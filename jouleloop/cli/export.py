@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A checkpoint folder of `train`, or an INT8 .tflite.")],
+    model: Annotated[
+        Path, typer.Argument(help="A checkpoint folder of `train`, or an INT8 .tflite.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The bundle to write, NAME.jlb.")],
     device: Annotated[
         str, typer.Option(help="Profile id; see `jouleloop devices`.")

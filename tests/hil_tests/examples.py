@@ -79,7 +79,13 @@ def a_bundle(**changes: Any) -> Bundle:
         "output_bytes": 32,
         "joules": 5e-7,
     }
-    cost = {"layers": [layer], "flash": None, "ram": None, "energy": None, "budget": {}}
+    cost: dict[str, Any] = {
+        "layers": [layer],
+        "flash": None,
+        "ram": None,
+        "energy": None,
+        "budget": {},
+    }
     bundle = Bundle(
         name="policy",
         device_id="mps2-an386",
