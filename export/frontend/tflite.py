@@ -1,12 +1,14 @@
 """An INT8 `.tflite` file to a `QGraph`.
 
-The file is untrusted: every length is bounded by the file's size before it is followed, and
-whatever is wrong ends in one `UnsupportedModelError`. Schema: TensorFlow Lite's schema.fbs, as
-`ai-edge-litert` ships it.
+The file is untrusted. Tables of a flatbuffer may overlap, so a small file can describe a large
+model; every count is checked before it is followed, and sums of sizes are bounded. Whatever is
+wrong ends in one `UnsupportedModelError`. Schema: TensorFlow Lite's schema.fbs, as `ai-edge-litert`
+ships it.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +17,28 @@ from ai_edge_litert import schema_py_generated as schema
 
 from export.frontend.tflite_options import OPTION_READERS, fold_parameters
 from export.graph import Node, QGraph, Quant, Rounding, Tensor
+from export.verify import verify_model
 from jouleloop.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-MAX_FILE_BYTES = 256 * 2**20
-MAX_ENTRIES = 10_000  # of tensors, operators, buffers: far above any model for these devices
+    # Indices of inputs and outputs, and the operator's name and attributes.
+    _Operator = tuple[list[int], list[int], tuple[str, dict[str, Any]]]
+
+# All far above any model for these devices.
+MAX_FILE_BYTES = 64 * 2**20
+MAX_ENTRIES = 10_000  # of tensors, operators, buffers
+MAX_OPERANDS = 256  # of one operator, or of the graph
 MAX_RANK = 5
-MAX_ELEMENTS = 2**28
+MAX_ELEMENTS = 2**28  # of one tensor
+MAX_CONSTANTS = 2**27  # elements of constants that operators read, each time counted
+MAX_SCALES = 2**20  # of all tensors together
+# A product of two scales over a third stays within float32.
+SMALLEST_SCALE, LARGEST_SCALE = 1e-12, 1e12
 
 _OPERATOR_NAMES = {
     value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)
@@ -69,12 +81,14 @@ def parse_tflite(content: bytes, name: str, rounding: Rounding) -> QGraph:
             hint="a TFLite file has TFL3 at offset 4; convert the model again",
         )
     try:
-        return _Reader(content, name).graph(rounding)
+        graph = _Reader(content, name).graph(rounding)
     except _BROKEN as error:
         raise UnsupportedModelError(
             f"{name} is a damaged TFLite file ({type(error).__name__}: {error})",
             hint="fetch or convert the model again",
         ) from error
+    verify_model(graph)
+    return graph
 
 
 class _Reader:
@@ -95,6 +109,8 @@ class _Reader:
             if count > MAX_ENTRIES:
                 raise UnsupportedModelError(f"{name} has {count} {what}; at most {MAX_ENTRIES}")
         self.tensor_count = self.subgraph.TensorsLength()
+        self.name_bytes_left = len(content)
+        self.scales_left = MAX_SCALES
         self.names = self._unique_names()
 
     def _unique_names(self) -> list[str]:
@@ -102,8 +118,14 @@ class _Reader:
         seen: set[str] = set()
         for index in range(self.tensor_count):
             raw = self.subgraph.Tensors(index).Name() or b""
-            base = raw.decode("utf-8", "replace") or f"tensor{index}"
-            unique = base if base not in seen else f"{base}#{index}"
+            self.name_bytes_left -= len(raw)
+            if self.name_bytes_left < 0:
+                raise UnsupportedModelError(f"{self.name}: the tensors' names overlap")
+            # The compiler names its own buffers with a NUL.
+            base = raw.decode("utf-8", "replace").replace("\0", "_") or f"tensor{index}"
+            unique = base
+            while unique in seen:
+                unique += f"#{index}"
             seen.add(unique)
             names.append(unique)
         return names
@@ -111,9 +133,9 @@ class _Reader:
     def graph(self, rounding: Rounding) -> QGraph:
         """The whole file as a graph; tensors that no operator touches are left out."""
         nodes = tuple(self._node(index) for index in range(self.subgraph.OperatorsLength()))
-        inputs = self._indices(self.subgraph.InputsAsNumpy(), "the graph's inputs")
-        outputs = self._indices(self.subgraph.OutputsAsNumpy(), "the graph's outputs")
-        if not inputs or not outputs or not nodes:
+        inputs = self._indices(self.subgraph, "Inputs", "the graph")
+        outputs = self._indices(self.subgraph, "Outputs", "the graph")
+        if not inputs or not outputs or not nodes or min(*inputs, *outputs) < 0:
             raise UnsupportedModelError(
                 f"{self.name} has {len(inputs)} inputs, {len(outputs)} outputs and {len(nodes)} "
                 "operators; at least 1 of each is needed"
@@ -123,6 +145,7 @@ class _Reader:
             used.update(index for index in node_inputs if index >= 0)
             used.update(node_outputs)
         tensors = {self.names[index]: self._tensor(index) for index in sorted(used)}
+        self._check_constants(nodes, tensors)
         folded = tuple(
             fold_parameters(
                 Node(
@@ -149,26 +172,45 @@ class _Reader:
             source=f"{self.name}.tflite",
         )
 
-    def _indices(self, vector: Any, what: str) -> list[int]:
-        """A vector of tensor indices; −1 marks an absent optional input."""
-        if isinstance(vector, int):  # the runtime's way to say that the field is absent
-            return []
-        indices = [int(index) for index in vector]
+    def _check_constants(self, nodes: Iterable[_Operator], tensors: Mapping[str, Tensor]) -> None:
+        total = 0
+        for node_inputs, _, _ in nodes:
+            read = (tensors[self.names[index]] for index in node_inputs if index >= 0)
+            total += sum(tensor.size for tensor in read if tensor.data is not None)
+        if total > MAX_CONSTANTS:
+            raise UnsupportedModelError(
+                f"{self.name}: its operators read {total} constants; at most {MAX_CONSTANTS}"
+            )
+
+    def _indices(self, table: Any, field: str, what: str) -> list[int]:
+        """A table's vector of tensor indices; −1 marks an absent optional input."""
+        count = getattr(table, f"{field}Length")()
+        if count > MAX_OPERANDS:
+            raise UnsupportedModelError(
+                f"{self.name}: {what} has {count} {field.lower()}; at most {MAX_OPERANDS}"
+            )
+        indices = _vector(getattr(table, f"{field}AsNumpy")())
         for index in indices:
             if not -1 <= index < self.tensor_count:
                 raise UnsupportedModelError(
-                    f"{self.name}: {what} name tensor {index}; the file has {self.tensor_count}"
+                    f"{self.name}: {what} names tensor {index} among its {field.lower()}; the file "
+                    f"has {self.tensor_count}"
                 )
-        return indices
+        return list(indices)
 
-    def _node(self, position: int) -> tuple[list[int], list[int], tuple[str, dict[str, Any]]]:
+    def _node(self, position: int) -> _Operator:
         operator = self.subgraph.Operators(position)
+        if operator.OpcodeIndex() >= self.model.OperatorCodesLength():
+            raise UnsupportedModelError(
+                f"{self.name}: operator {position} names code {operator.OpcodeIndex()}; the file "
+                f"has {self.model.OperatorCodesLength()}"
+            )
         code = self.model.OperatorCodes(operator.OpcodeIndex())
         # Old files hold the code in the deprecated 8-bit field (schema.fbs, OperatorCode).
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         op = _OPERATOR_NAMES.get(number, f"operator {number}")
-        inputs = self._indices(operator.InputsAsNumpy(), f"the inputs of operator {position}")
-        outputs = self._indices(operator.OutputsAsNumpy(), f"the outputs of operator {position}")
+        inputs = self._indices(operator, "Inputs", f"operator {position}")
+        outputs = self._indices(operator, "Outputs", f"operator {position}")
         if op not in OPTION_READERS:
             custom = (code.CustomCode() or b"").decode("utf-8", "replace")
             place = self.names[outputs[0]] if outputs and outputs[0] >= 0 else "?"
@@ -186,9 +228,10 @@ class _Reader:
         if options_class is None:
             return {}
         table = operator.BuiltinOptions()
-        if table is None:
+        wanted = getattr(schema.BuiltinOptions, options_class.__name__)
+        if table is None or operator.BuiltinOptionsType() != wanted:
             raise UnsupportedModelError(
-                f"{self.name}: operator {position} ({op}) carries no options"
+                f"{self.name}: operator {position} ({op}) carries no {options_class.__name__}"
             )
         options = options_class()
         options.Init(table.Bytes, table.Pos)
@@ -219,6 +262,12 @@ class _Reader:
         return Tensor(name, shape, dtype, quant, self._data(tensor, name, shape, stored))
 
     def _shape(self, tensor: Any, name: str) -> tuple[int, ...]:
+        rank = max(tensor.ShapeLength(), tensor.ShapeSignatureLength())
+        if rank > MAX_RANK:
+            raise UnsupportedModelError(
+                f"{self.name}: tensor {name} has {rank} dimensions; at most {MAX_RANK} are "
+                "supported"
+            )
         shape = _vector(tensor.ShapeAsNumpy())
         signature = _vector(tensor.ShapeSignatureAsNumpy())
         # A free batch (−1 first) is the usual export; we run batch 1. Anything else is dynamic.
@@ -228,10 +277,10 @@ class _Reader:
                 f"{signature or shape}; fixed dimensions >= 1 are supported",
                 hint="convert the model with a fixed input shape",
             )
-        if len(shape) > MAX_RANK or np.prod(shape, dtype=object) > MAX_ELEMENTS:
+        if math.prod(shape) > MAX_ELEMENTS:
             raise UnsupportedModelError(
-                f"{self.name}: tensor {name} has the shape {shape}; at most {MAX_RANK} dimensions "
-                f"and {MAX_ELEMENTS} elements are supported"
+                f"{self.name}: tensor {name} has the shape {shape}; at most {MAX_ELEMENTS} "
+                "elements are supported"
             )
         return shape
 
@@ -239,15 +288,26 @@ class _Reader:
         table = tensor.Quantization()
         if table is None or table.ScaleLength() == 0:
             return None
+        self.scales_left -= table.ScaleLength()
+        if self.scales_left < 0 or table.ZeroPointLength() > table.ScaleLength():
+            raise UnsupportedModelError(
+                f"{self.name}: tensor {name} brings {table.ScaleLength()} scales and "
+                f"{table.ZeroPointLength()} zero points; at most {MAX_SCALES} in a model, and no "
+                "more zero points than scales, are supported"
+            )
         scale = np.array(table.ScaleAsNumpy(), np.float32).reshape(-1)
         zero = np.zeros(scale.size, np.int64)
         if table.ZeroPointLength():
             zero = np.array(table.ZeroPointAsNumpy(), np.int64).reshape(-1)
         axis = table.QuantizedDimension() if scale.size > 1 else None
-        if not (np.isfinite(scale) & (scale > 0)).all() or zero.size != scale.size:
+        if not ((scale >= SMALLEST_SCALE) & (scale <= LARGEST_SCALE)).all():
             raise UnsupportedModelError(
-                f"{self.name}: tensor {name} has {scale.size} scales and {zero.size} zero points; "
-                "scales must be finite and positive, and both as many"
+                f"{self.name}: tensor {name} has a scale outside {SMALLEST_SCALE:g}.."
+                f"{LARGEST_SCALE:g}"
+            )
+        if zero.size != scale.size:
+            raise UnsupportedModelError(
+                f"{self.name}: tensor {name} has {scale.size} scales and {zero.size} zero points"
             )
         if axis is not None and not (0 <= axis < len(shape) and shape[axis] == scale.size):
             raise UnsupportedModelError(
@@ -256,6 +316,10 @@ class _Reader:
         if tensor.Type() == schema.TensorType.INT8 and not (abs(zero + 0.5) <= 127.5).all():
             raise UnsupportedModelError(
                 f"{self.name}: tensor {name} has a zero point outside -128..127"
+            )
+        if tensor.Type() == schema.TensorType.INT32 and zero.any():
+            raise UnsupportedModelError(
+                f"{self.name}: the INT32 tensor {name} has a zero point that is not 0"
             )
         return Quant(scale, zero.astype(np.int32), axis)
 
@@ -270,14 +334,15 @@ class _Reader:
             raise UnsupportedModelError(f"{self.name}: tensor {name} lies outside the flatbuffer")
         if buffer.DataLength() == 0:
             return None
-        raw = buffer.DataAsNumpy().tobytes()
-        wanted = int(np.prod(shape, dtype=np.int64)) * stored.itemsize
-        if len(raw) != wanted:
+        wanted = math.prod(shape) * stored.itemsize
+        if buffer.DataLength() != wanted:
             raise UnsupportedModelError(
-                f"{self.name}: tensor {name} has {len(raw)} bytes of data; its shape {shape} "
-                f"needs {wanted}"
+                f"{self.name}: tensor {name} has {buffer.DataLength()} bytes of data; its shape "
+                f"{shape} needs {wanted}"
             )
-        return np.frombuffer(raw, stored).reshape(shape)
+        # A view: tensors that share a buffer share its memory.
+        data: NDArray[Any] = buffer.DataAsNumpy().view(stored).reshape(shape)
+        return data
 
 
 def _vector(vector: Any) -> tuple[int, ...]:

@@ -99,6 +99,7 @@ OPTION_READERS: Mapping[str, tuple[Any, Callable[[Any], dict[str, Any]]]] = {
     "TANH": (None, _nothing),
 }
 
+MAX_PARAMETER_ELEMENTS = 10  # two for each of five dimensions
 # operator -> attribute that its constant second input becomes
 _PARAMETER_INPUTS = {"MEAN": "axes", "PAD": "paddings", "RESHAPE": "new_shape"}
 
@@ -109,11 +110,14 @@ def fold_parameters(node: Node, tensors: Mapping[str, Tensor]) -> Node:
     RESHAPE's new shape is the shape of its output, so the parameter only leaves the inputs.
 
     Raises:
-        UnsupportedModelError: the parameter is computed while the model runs.
+        UnsupportedModelError: the parameter is missing, too long, or computed while the model runs.
     """
     attribute = _PARAMETER_INPUTS.get(node.op)
-    if attribute is None or len(node.inputs) < 2:
+    if attribute is None:
         return node
+    count = len(node.inputs)
+    if count != 2 and not (node.op == "RESHAPE" and count == 1):
+        raise UnsupportedModelError(f"operator {node.name}: it has {count} inputs; 2 are supported")
     kept = replace(node, inputs=node.inputs[:1])
     if node.op == "RESHAPE":
         return kept
@@ -122,6 +126,11 @@ def fold_parameters(node: Node, tensors: Mapping[str, Tensor]) -> Node:
         raise UnsupportedModelError(
             f"operator {node.name}: its {attribute} must be constant",
             hint="convert the model with fixed shapes",
+        )
+    if parameter.size > MAX_PARAMETER_ELEMENTS:
+        raise UnsupportedModelError(
+            f"operator {node.name}: its {attribute} have {parameter.size} elements; at most "
+            f"{MAX_PARAMETER_ELEMENTS} are supported"
         )
     values = parameter.data.reshape(-1) if attribute == "axes" else parameter.data
     return replace(kept, attributes={**node.attributes, attribute: _as_tuple(values)})
