@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from device_profiles.core import KernelClass
 from export.kernels.layer import KernelCode
 from export.kernels.m4.select import m4_kernels
+from export.kernels.m55.kernel import m55_kernel
 from export.kernels.scalar.select import scalar_kernel
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ def select_kernels(
         layers: of one model, names unique.
         kernel_class: of the core.
     """
-    if kernel_class is not KernelClass.DSP:
+    if kernel_class is KernelClass.SCALAR:
         return tuple(scalar_kernel(layer) for layer in layers)
+    if kernel_class is KernelClass.MVE:
+        return tuple(m55_kernel(layer) for layer in layers)
     return tuple(
         code if isinstance(code, KernelCode) else _plain(layer, code)
         for layer, code in zip(layers, m4_kernels(layers), strict=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Columns of so many output rows at a time as fit here, so that the weights are read seldom.
 COLUMN_BYTES = 8192
-_WRAPPER_STACK_BYTES = 176
+_WRAPPER_STACK_BYTES = 224
 _WRAPPER_INSTRUCTIONS = 40
 _STRIP_INSTRUCTIONS = 60
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,9 @@ from export.kernels.m55.depthwise_core import (
     depthwise_routine,
 )
 from export.kernels.m55.depthwise_tiles import LANES, Tiles, plan_tiles
-from export.kernels.m55.plain import plain_depthwise
 from export.kernels.m55.scaling import Scaling, plan_scaling
 from export.kernels.m55.tables import declare, table
+from export.kernels.scalar.select import scalar_kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +35,8 @@ def depthwise(layer: Convolution) -> KernelCode:
     tiles = plan_tiles(layer)
     depth = layer.output_shape[2] // layer.input_shape[2]
     if tiles is None or layer.output_shape[2] > _MOST_CHANNELS:
-        return plain_depthwise(layer)
+        code = scalar_kernel(layer)
+        return replace(code, note=f"{code.note}; because no tile of {LANES} bytes fits the window")
     scaling = plan_scaling(layer.requantisation)
     biases, starts = _biases(layer, tiles)
     fill = fill_routine()

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from export.kernels.layer import Convolution, KernelCode
 
 
-def kernel(layer: FullyConnected | Convolution, *, column_bytes: int = COLUMN_BYTES) -> KernelCode:
+def m55_kernel(
+    layer: FullyConnected | Convolution, *, column_bytes: int = COLUMN_BYTES
+) -> KernelCode:
     """Code for a layer of any shape on the MVE class, exact by either rounding rule.
 
     Args:

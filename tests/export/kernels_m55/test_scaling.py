@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from export.graph import Rounding
 from export.kernels.layer import Convolution, FullyConnected, Requantisation
-from export.kernels.m55.kernel import kernel
+from export.kernels.m55.kernel import m55_kernel
 from export.kernels.m55.scaling import plan_scaling
 from tests.export.kernels import reference
 from tests.export.kernels_m55.bench import Case, run_cases
@@ -77,7 +77,7 @@ def test_scaling_is_exact_for_every_accumulator(tmp_path: Path, make: Maker) -> 
                     inputs, positions = int(np.prod(layer.input_shape)), 2
                 made.append(layer)
                 rows = np.zeros((1, inputs), np.int8)
-                cases.append(Case(kernel(layer), rows, positions * CHANNELS))
+                cases.append(Case(m55_kernel(layer), rows, positions * CHANNELS))
 
     for layer, case, outcome in zip(made, cases, run_cases(tmp_path, cases), strict=True):
         if isinstance(layer, FullyConnected):
