@@ -20,7 +20,8 @@ class Policy(torch.nn.Module):
     def __init__(self, widths: tuple[int, ...], *, has_residual: bool) -> None:
         super().__init__()
         pairs = itertools.pairwise(widths)
-        self.layers = torch.nn.ModuleList([torch.nn.Linear(a, b) for a, b in pairs])
+        self.linears = [torch.nn.Linear(a, b) for a, b in pairs]
+        self.layers = torch.nn.ModuleList(self.linears)
         self.has_residual = has_residual
 
     def forward(self, observation: torch.Tensor) -> torch.Tensor:

@@ -167,7 +167,7 @@ def test_calibration_that_holds_objects_is_not_unpickled(broken: Path) -> None:
 def test_weights_that_are_no_numbers_are_named(tmp_path: Path, value: float) -> None:
     network = Policy((12, 8, 4), has_residual=False)
     with torch.no_grad():
-        network.layers[1].bias[2] = value
+        network.linears[1].bias[2] = value
     write_checkpoint(tmp_path, (12, 8, 4), module=network)
     with pytest.raises(CheckpointError, match=r"weight layers\.1\.bias has values that are NaN"):
         read_checkpoint(tmp_path, Rounding.SINGLE)
@@ -194,8 +194,8 @@ def test_a_layer_that_is_always_zero_exports(tmp_path: Path) -> None:
     """Dead units have a range of nothing, and weights of zero a scale of nothing."""
     network = Policy((12, 8, 4), has_residual=False)
     with torch.no_grad():
-        network.layers[0].weight[:] = 0
-        network.layers[0].bias[:] = -1
+        network.linears[0].weight[:] = 0
+        network.linears[0].bias[:] = -1
     write_checkpoint(tmp_path, (12, 8, 4), module=network)
     graph = lower(read_checkpoint(tmp_path, Rounding.SINGLE).graph, PROFILE)
     out = run(graph, {"observation": np.zeros((3, 12), np.int8)})["scores"]
