@@ -63,7 +63,7 @@ LINKER_FLAGS = ("-Wl,-T,module.ld", f"-Wl,-e,{ENTRY}", "-Wl,--gc-sections", "-Wl
 # Weights, biases, multipliers and shifts come last, so that code and constants can be told apart.
 LINKER_SCRIPT = """\
 SECTIONS {
-    . = 0;
+    . = BASE;
     .text : {
         . = . + FRONT_BYTES;
         *(.text.jl_infer) *(.text .text.*) *(.rodata .rodata.cst*)
@@ -77,6 +77,7 @@ SECTIONS {
 # them saves eight registers.
 RUNTIME_STACK_BYTES = 32
 STACK_ALIGNMENT = 8  # AAPCS
+OTHER_BASE = 0x20000  # where a module is linked a second time
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def link_module(
     front_bytes = -(-(self_test_at + len(test)) // 16) * 16
     elf_bytes = compile_program(program, core, front_bytes)
     elf = Elf(elf_bytes)
+    _check_position(elf, Elf(compile_program(program, core, front_bytes, base=OTHER_BASE)))
     text = elf.section(".text").content
     weights = elf.section(".weights") if elf.has(".weights") else None
     stray = {s.name for s in elf.sections if s.is_loaded and s.content} - {".text", ".weights"}
@@ -179,13 +181,24 @@ def _pack_ceiling(ceiling: Ceiling) -> bytes:
     return CEILING.pack(ceiling.profile_crc32, ceiling.ticks, ceiling.nanojoules)
 
 
-def compile_program(program: Program, core: Core, front_bytes: int) -> bytes:
-    """Compile and link for a core; returns the ELF file."""
+def _check_position(elf: Elf, elsewhere: Elf) -> None:
+    """The same bytes at another address: no absolute address is left in the module.
+
+    A compiler may put one into a constant copy of an initialised structure, whatever -fropi says.
+    """
+    for section in elf.sections:
+        if section.is_loaded and section.content != elsewhere.section(section.name).content:
+            raise RuntimeError(f"generated code is not position-independent: {section.name}")
+
+
+def compile_program(program: Program, core: Core, front_bytes: int, base: int = 0) -> bytes:
+    """Compile and link for a core at an address; returns the ELF file."""
     with tempfile.TemporaryDirectory(prefix="jouleloop-") as name:
         folder = Path(name)
         for file_name, text in program.files.items():
             (folder / file_name).write_text(text, encoding="utf-8")
         script = LINKER_SCRIPT.replace("FRONT_BYTES", str(front_bytes))
+        script = script.replace("BASE", f"{base:#x}")
         (folder / "module.ld").write_text(script, encoding="utf-8")
         _run(zig_cc(core, program.files), folder)
         return (folder / "module.elf").read_bytes()

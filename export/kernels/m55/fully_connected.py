@@ -153,8 +153,10 @@ def _source(layer: FullyConnected, scaling: Scaling, parts: list[_Part], scale: 
         f"void {name}(const int8_t *in, int8_t *out, void *scratch) {{\n"
         "    int32_t *accumulators = scratch;\n"
         f"{calls}"
-        f"    const jl_m55_scale how = {{{scaling.zero_point}, {scaling.minimum}, "
-        f"{scaling.maximum}, {name}_scale}};\n"
+        # Not initialised as a whole: the compiler would keep a constant copy with an absolute
+        # address in it, which a module that is loaded elsewhere cannot have.
+        f"    jl_m55_scale how = {{{scaling.zero_point}, {scaling.minimum}, {scaling.maximum}, 0}};\n"
+        f"    how.table = {name}_scale;\n"
         f"    {scale.symbol}(accumulators, out, &how, {outputs});\n"
         "}\n"
     )
