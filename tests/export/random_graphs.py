@@ -90,12 +90,18 @@ class GraphBuilder:
         return self.node("FULLY_CONNECTED", tuple(names), out, **attributes)
 
     def add(
-        self, first: str, second: str, *, activation: str = "NONE", scale: float | None = None
+        self,
+        first: str,
+        second: str,
+        *,
+        activation: str = "NONE",
+        scale: float | None = None,
+        zero_point: int | None = None,
     ) -> str:
         a, b = self.tensors[first], self.tensors[second]
         shape = tuple(np.broadcast_shapes(a.shape, b.shape))
         chosen = float(a.scale + b.scale) * 0.7 if scale is None else scale
-        out = self.tensor(shape, chosen, self.zero_point())
+        out = self.tensor(shape, chosen, self.zero_point(zero_point))
         return self.node("ADD", (first, second), out, activation=activation)
 
     def unary(self, op: str, source: str, *, scale: float, zero_point: int | None = None) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from device_profiles.core import CORES
 from export.graph import Rounding
-from export.interpret import run
+from export.interpret import run, run_all
 from export.render.c import render_c
 from tests.export.host_c import run_c
 from tests.export.random_graphs import builder, mlp, rows
@@ -39,11 +39,15 @@ def sinks(rounding: Rounding) -> QGraph:
     build = builder(11, rounding)
     first, second = build.input(1, 3, 10), build.input(1, 10, scale=0.03)
     kept = build.fully_connected(first, 10, keep_num_dims=True, activation="RELU", zero_point=-90)
-    total = build.add(kept, second)
+    # Zero points off the ends: a RELU of a zero point of 127 leaves one value.
+    total = build.add(kept, second, zero_point=-30)
     relu = build.unary("RELU", total, scale=0.9 * float(build.tensors[total].scale), zero_point=-9)
-    rescaled = build.unary("QUANTIZE", relu, scale=1.7 * float(build.tensors[relu].scale))
+    rescaled = build.unary(
+        "QUANTIZE", relu, scale=1.7 * float(build.tensors[relu].scale), zero_point=2
+    )
     six = build.unary("RELU6", rescaled, scale=0.03, zero_point=-128)
-    return build.graph(build.add(six, relu, activation="RELU6", scale=0.05), rescaled)
+    last = build.add(six, relu, activation="RELU6", scale=0.05, zero_point=-60)
+    return build.graph(last, rescaled)
 
 
 @both_rules
@@ -64,7 +68,10 @@ def test_odd_sizes_equal_the_interpreter(rounding: Rounding, tmp_path: Path) -> 
 
 @both_rules
 def test_every_operator_equals_the_interpreter(rounding: Rounding, tmp_path: Path) -> None:
-    assert_same(sinks(rounding), tmp_path)
+    graph = sinks(rounding)
+    assert_same(graph, tmp_path)
+    for name, values in run_all(graph, rows(graph, 100)).items():
+        assert np.unique(values).size > 10, f"{name} must not be constant"
 
 
 @both_rules

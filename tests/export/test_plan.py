@@ -68,6 +68,11 @@ def test_a_gap_is_used_and_the_smallest_one_first() -> None:
     assert plan.offsets["late"] == plan.offsets["narrow"]
 
 
+def test_a_place_is_free_before_and_after_its_buffer_lives() -> None:
+    late, early = Lifetime("late", 64, 5, 6), Lifetime("early", 32, 0, 1)
+    assert plan_arena((late, early), 9, {}).arena_bytes == 64
+
+
 def test_nothing_needs_no_arena() -> None:
     plan = plan_arena((), 3, {})
     assert (plan.arena_bytes, plan.layer_bytes) == (0, (0, 0, 0))

