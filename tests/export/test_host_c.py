@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from device_profiles.core import CORES
+from export.arithmetic.fixed_point import scale
+from export.c_text import SCALE_HELPERS, helpers_used
 from export.graph import Rounding
 from export.interpret import run, run_all
 from export.render.c import render_c
-from tests.export.host_c import run_c
+from tests.export.host_c import SANITIZERS, WARNINGS, run_c
 from tests.export.random_graphs import builder, mlp, rows
 
 if TYPE_CHECKING:
@@ -120,6 +122,46 @@ def test_generated_c_is_formatted(rounding: Rounding, tmp_path: Path) -> None:
         path.write_text(program.files["model.c"])
         command = ["clang-format", f"--style=file:{STYLE}", "--dry-run", "-Werror", str(path)]
         subprocess.run(command, check=True)
+
+
+SCALE_MAIN = """
+#include <stdio.h>
+
+int main(void) {
+    int32_t given[3];
+    while (fread(given, sizeof given, 1, stdin) == 1) {
+        const int64_t scaled = SCALE(given[0], given[1], given[2]);
+        fwrite(&scaled, sizeof scaled, 1, stdout);
+    }
+    return 0;
+}
+"""
+
+
+@both_rules
+def test_the_scaling_helpers_are_exact_on_ties_and_extremes(
+    rounding: Rounding, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    shifts = rng.integers(-31, 31, 20_000)
+    multipliers = rng.integers(2**30, 2**31, 20_000)
+    values = rng.integers(-(2**31), 2**31, 20_000)
+    values[:100], values[100:200] = -(2**31), 2**31 - 1
+    # A factor of a power of two: odd values are ties, of either sign.
+    multipliers[5000:], shifts[5000:] = 2**30, rng.integers(-12, 0, 15_000)
+    values[5000:] = rng.integers(-500, 500, 15_000) << np.maximum(-shifts[5000:], 0)
+    values[10_000:] = values[10_000:] // 2
+    helper = SCALE_HELPERS[rounding]
+    body = helpers_used(f"{helper}(")
+    text = f"#include <stdint.h>\n{body}{SCALE_MAIN.replace('SCALE', helper)}"
+    (tmp_path / "scale.c").write_text(text)
+    program = tmp_path / "scale"
+    command = ["gcc", *WARNINGS, *SANITIZERS, "-o", str(program), str(tmp_path / "scale.c")]
+    subprocess.run(command, check=True)
+    given = np.stack([values, multipliers, shifts], axis=1).astype(np.int32).tobytes()
+    answer = subprocess.run([str(program)], input=given, stdout=subprocess.PIPE, check=True).stdout
+    expected = scale(values.astype(np.int64), multipliers, shifts, rounding)
+    np.testing.assert_array_equal(np.frombuffer(answer, np.int64), expected)
 
 
 def test_names_from_a_model_cannot_leave_their_comment() -> None:

@@ -98,7 +98,7 @@ def test_our_own_onnx_comes_back_as_the_same_graph(seed: int) -> None:
 
 @pytest.mark.parametrize(("rounding", "limit"), [(Rounding.SINGLE, 1), (Rounding.DOUBLE, 2)])
 def test_onnx_runtime_is_within_one_lsb(rounding: Rounding, limit: int) -> None:
-    """Within 1 per layer; where layers round twice, or otherwise than ONNX, that can add up to 2."""
+    """Within 1 per layer; where layers round twice, or not as ONNX, that can add up to 2."""
     policy = mlp((12, 40, 40, 4), 3, rounding, has_residual=True)
     for graph, most, share in ((policy, limit, 0.99), (sinks(rounding), 2, 0.9)):
         worst = []
