@@ -15,9 +15,19 @@ from export.kernels.bounds import (
 )
 from export.kernels.c_text import as_words, halves_as_words, word_array
 from export.kernels.layer import FullyConnected, KernelCode
-from export.kernels.m4.fully_connected_core import Core, choose_shape, fully_connected_core
-from export.kernels.m4.widen import DECLARATION as WIDEN_DECLARATION
-from export.kernels.m4.widen import VECTOR_BLOCK, widen_routine
+from export.kernels.m4.fully_connected_core import (
+    Core,
+    CoreShape,
+    choose_body,
+    fully_connected_core,
+)
+from export.kernels.m4.widen import (
+    DECLARATION,
+    PRODUCTS_DECLARATION,
+    VECTOR_BLOCK,
+    products_routine,
+    widen_routine,
+)
 from export.kernels.scaling import Scaling, plan_scaling
 
 if TYPE_CHECKING:
@@ -28,23 +38,26 @@ _WRAPPER_INSTRUCTIONS = 40  # prologue, arguments, calls
 _WRAPPER_STACK_BYTES = 96
 _WIDEN_INSTRUCTIONS_PER_16 = 22
 _WIDEN_INSTRUCTIONS = 30
+_PRODUCTS_INSTRUCTIONS_PER_8 = 10
+_PRODUCTS_INSTRUCTIONS = 26
 
 _ARGUMENTS = """\
 #ifndef JL_M4_FULLY_CONNECTED
 #define JL_M4_FULLY_CONNECTED
 typedef struct {
-    const int16_t *input;        /* widened by jl_m4_widen */
+    const void *input;           /* int16_t, widened by jl_m4_widen; or int8_t as it lies */
     const uint32_t *weights;     /* packed, with bias and scaling */
     int8_t *output;
     const uint32_t *weights_end;
-    int32_t input_product;       /* what jl_m4_widen returned */
+    int32_t input_product;       /* what jl_m4_widen or jl_m4_products returned */
     int32_t multiplier;          /* for layers with one scale, as offset, the shifts and tie */
     int32_t offset;
-    const int16_t *input_end;
+    const void *input_end;
     uint32_t skipped_bytes;      /* of code, before the block where a row starts */
     int32_t low_shift;
     int32_t high_shift;
     int32_t tie;
+    int8_t tail[8];              /* of an int8_t input: what jl_m4_products copied */
 } jl_m4_fully_connected;
 #endif
 """
@@ -62,12 +75,16 @@ class _Part:
     blocks: int
 
 
-def fully_connected(layer: FullyConnected, *, common_shift: int | None = None) -> KernelCode | str:
+def fully_connected(
+    layer: FullyConnected, *, common_shift: int | None = None, widens: bool = True
+) -> KernelCode | str:
     """Code for a layer, or one sentence that says which bound forbids this scheme.
 
     Args:
         layer: of any shape.
         common_shift: see `plan_scaling`.
+        widens: copy the input to 16-bit halves first, which takes scratch and then lets the layer
+            run in place; else extend it in the loop, in about a fifth more instructions.
     """
     outputs, inputs = layer.weights.shape
     accumulators = accumulator_interval(layer.weights, layer.bias, layer.input_zero_point)
@@ -78,53 +95,72 @@ def fully_connected(layer: FullyConnected, *, common_shift: int | None = None) -
     scaling = plan_scaling(layer.requantisation, accumulators, common_shift=common_shift)
     if isinstance(scaling, str):
         return scaling
-    parts = _parts(layer, scaling)
-    scratch_bytes = 2 * VECTOR_BLOCK * -(-inputs // VECTOR_BLOCK)
+    parts = _parts(layer, scaling, reads_bytes=not widens)
     executed = sum(
         part.core.fixed
         + part.turns
         * (
             part.core.turn
             + part.blocks * part.core.block
-            + part.core.repeat * -(-part.blocks // part.core.unroll)
+            + part.core.repeat * -(-part.blocks // max(part.core.unroll, 1))
         )
         for part in parts
     )
-    widening = _WIDEN_INSTRUCTIONS + inputs * _WIDEN_INSTRUCTIONS_PER_16 // 16
     routines = {part.core.routine.symbol: part.core.routine for part in parts}
-    widen = widen_routine()
+    before = widen_routine() if widens else products_routine()
     recipe = "one scale" if scaling.is_uniform else "a scale a channel"
     return KernelCode(
         symbol=layer.name,
-        source=_source(layer, scaling, parts),
+        source=_source(layer, scaling, parts, widens=widens),
         suffix=".c",
-        scratch_bytes=scratch_bytes,
+        scratch_bytes=2 * VECTOR_BLOCK * -(-inputs // VECTOR_BLOCK) if widens else 0,
         weights_bytes=outputs * (inputs + (4 if scaling.is_uniform else 12)),
-        instructions=_WRAPPER_INSTRUCTIONS + layer.rows * (widening + executed),
+        instructions=_WRAPPER_INSTRUCTIONS
+        + layer.rows * (_instructions_before(inputs, widens=widens) + executed),
         stack_bytes=_WRAPPER_STACK_BYTES
-        + max(routine.stack_bytes for routine in (widen, *routines.values())),
-        note=f"packed rows, inner product, {recipe}: every accumulator stays below "
-        f"{int(accumulators.magnitude.max())} < 2^23",
-        routines=(widen, *routines.values()),
-        runs_in_place=layer.rows == 1 or outputs <= inputs,
+        + max(routine.stack_bytes for routine in (before, *routines.values())),
+        note=f"packed rows, inner product{'' if widens else ' without scratch'}, {recipe}: "
+        f"every accumulator stays below {int(accumulators.magnitude.max())} < 2^23",
+        routines=(before, *routines.values()),
+        runs_in_place=widens and (layer.rows == 1 or outputs <= inputs),
     )
 
 
-def _parts(layer: FullyConnected, scaling: Scaling) -> list[_Part]:
+def _instructions_before(inputs: int, *, widens: bool) -> int:
+    """Of the routine that walks over the input once."""
+    if widens:
+        return _WIDEN_INSTRUCTIONS + inputs * _WIDEN_INSTRUCTIONS_PER_16 // 16
+    blocks, tail = divmod(inputs, VECTOR_BLOCK)
+    return _PRODUCTS_INSTRUCTIONS + blocks * _PRODUCTS_INSTRUCTIONS_PER_8 + 4 * tail
+
+
+def _parts(layer: FullyConnected, scaling: Scaling, *, reads_bytes: bool) -> list[_Part]:
     outputs, inputs = layer.weights.shape
     blocks = -(-inputs // VECTOR_BLOCK)
+    has_tail = reads_bytes and inputs % VECTOR_BLOCK > 0
+    in_body = blocks - has_tail
+    unroll, is_looped, is_entered = choose_body(in_body)
     parts = []
     whole = outputs - outputs % _ROWS_A_TURN
     for start, end, pairs in ((0, whole, 2), (whole, outputs, 1)):
         if start == end:
             continue
         is_odd = (end - start) % 2 == 1
-        shape = choose_shape(blocks, pairs, is_uniform=scaling.is_uniform, is_odd=is_odd)
+        shape = CoreShape(
+            pairs,
+            unroll,
+            is_looped,
+            is_entered,
+            scaling.is_uniform,
+            is_odd,
+            reads_bytes,
+            has_tail,
+        )
         core = fully_connected_core(shape, scaling.recipe)
         rows = np.arange(start, end + is_odd).reshape(-1, 2 * pairs)
         words = np.concatenate([_turn_words(layer, scaling, turn, blocks) for turn in rows])
-        skipped = (-blocks % shape.unroll) * core.block * 4
-        parts.append(_Part(core, len(rows), end - start, words, skipped, blocks))
+        skipped = (-in_body % unroll) * core.block * 4 if is_entered else 0
+        parts.append(_Part(core, len(rows), end - start, words, skipped, in_body))
     return parts
 
 
@@ -161,7 +197,7 @@ def _scale_words(scaling: Scaling, rows: NDArray[np.int64]) -> list[NDArray[np.i
     return [shifts, multiplier, offset]
 
 
-def _source(layer: FullyConnected, scaling: Scaling, parts: list[_Part]) -> str:
+def _source(layer: FullyConnected, scaling: Scaling, parts: list[_Part], *, widens: bool) -> str:
     outputs, inputs = layer.weights.shape
     table = f"{layer.name}_weights"
     declarations = "".join(
@@ -169,7 +205,6 @@ def _source(layer: FullyConnected, scaling: Scaling, parts: list[_Part]) -> str:
         for symbol in dict.fromkeys(part.core.routine.symbol for part in parts)
     )
     words = np.concatenate([part.words for part in parts])
-    pad = VECTOR_BLOCK * -(-inputs // VECTOR_BLOCK)
     low, high = int(scaling.left_shift[0]), int(scaling.high_shift[0])
     body, position, row = [], 0, 0
     for part in parts:
@@ -189,18 +224,27 @@ def _source(layer: FullyConnected, scaling: Scaling, parts: list[_Part]) -> str:
         f"    call.low_shift = {low};\n    call.high_shift = {high};\n"
         f"    call.tie = {int(scaling.tie[0])};\n"
     )
-    setup = (
-        "    jl_m4_fully_connected call;\n"
-        "    call.input = scratch;\n"
-        f"    call.input_end = call.input + {pad};\n" + (uniform if scaling.is_uniform else "")
-    )
-    turn = f"    call.input_product = jl_m4_widen(in, scratch, {inputs});\n{inner}"
+    if widens:
+        pad = VECTOR_BLOCK * -(-inputs // VECTOR_BLOCK)
+        once = (
+            f"    call.input = scratch;\n    call.input_end = (const int16_t *)scratch + {pad};\n"
+        )
+        every = f"    call.input_product = jl_m4_widen(in, scratch, {inputs});\n"
+    else:
+        once = "    (void)scratch;\n"
+        every = (
+            f"    call.input = in;\n    call.input_end = in + {inputs - inputs % VECTOR_BLOCK};\n"
+            f"    call.input_product = jl_m4_products(in, call.tail, {inputs});\n"
+        )
+    setup = f"    jl_m4_fully_connected call;\n{once}{uniform if scaling.is_uniform else ''}"
+    turn = every + inner
     if layer.rows > 1:
         advance = f"    in += {inputs};\n    out += {outputs};\n"
         inside = "".join(f"    {line}\n" for line in (turn + advance).splitlines())
         turn = f"    for (int row = 0; row < {layer.rows}; row++) {{\n{inside}    }}\n"
     return (
-        f"#include <stdint.h>\n\n{_ARGUMENTS}{WIDEN_DECLARATION}{declarations}\n"
+        f"#include <stdint.h>\n\n{_ARGUMENTS}"
+        f"{DECLARATION if widens else PRODUCTS_DECLARATION}{declarations}\n"
         f"{word_array(table, words)}\n"
         f"/* {layer.name}: fully connected {inputs} -> {outputs} */\n"
         f"void {layer.name}(const int8_t *in, int8_t *out, void *scratch);\n"

@@ -5,6 +5,10 @@ the raw word needs no extension and a weight keeps its byte in flash. The low ro
 as Winograd's inner product, (x1 + w0)(x0 + w1) = wanted + x0·x1 + w0·w1, because SXTAB16 extends
 and adds in one instruction: x0·x1 is summed once per vector, w0·w1 lies in the bias.
 
+Where the input is read as it lies (`reads_bytes`), its words are extended in the loop: 5 more
+instructions a block and no vector in memory. The last 1 to 7 inputs, filled up with zeros, are
+then two words in registers, so that nothing behind the input is read.
+
 Stream of weights, 32-bit words, per turn of 2 or 4 rows: biases; per 4 inputs and pair of rows the
 packed halves of inputs (0, 2) and (1, 3); unless one scale serves all channels, per row: shifts,
 ties (where needed: then before the offsets, with the multipliers last), multipliers, offsets.
@@ -18,9 +22,12 @@ from typing import TYPE_CHECKING
 
 from export.kernels.m4.assembly import Assembly, register_list
 from export.kernels.m4.requantise import emit_clamp, emit_scale, emit_shift
+from export.kernels.m4.widen import emit_split
 from export.kernels.scaling import Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from export.kernels.layer import Routine
 
 _LARGEST_UNROLL = 8  # blocks of 8 inputs in the loop's body
@@ -30,6 +37,7 @@ _LOW, _HIGH = ("r2", "r4"), ("r3", "r5")
 _INPUT, _OUTPUT, _WEIGHTS_END, _PRODUCT = "s0", "s2", "s3", "s4"
 _MULTIPLIER, _OFFSET, _INPUT_END, _ENTRY = "s5", "s6", "s7", "s8"
 _LOW_SHIFT, _HIGH_SHIFT, _TIE = "s9", "s10", "s11"
+_TAIL = ("s12", "s13")
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class CoreShape:
         is_entered: whether a row may start inside the body (`unroll` does not divide its blocks).
         is_uniform: one scale for all channels, in registers; else in the weight stream.
         is_odd: the very last high row is a dummy and is not stored.
+        reads_bytes: the input is int8 as it lies, at any address; else widened.
+        has_tail: a block of inputs in registers follows the body; only where `reads_bytes`.
     """
 
     pairs: int
@@ -51,13 +61,17 @@ class CoreShape:
     is_entered: bool
     is_uniform: bool
     is_odd: bool
+    reads_bytes: bool = False
+    has_tail: bool = False
 
     @property
     def key(self) -> str:
         """The part of a symbol that tells cores apart."""
         loop = ("e" if self.is_entered else "l") if self.is_looped else ""
         scale = "u" if self.is_uniform else "c"
-        return f"{2 * self.pairs}x{8 * self.unroll}{loop}{scale}{'o' if self.is_odd else ''}"
+        source = ("bt" if self.has_tail else "b") if self.reads_bytes else ""
+        odd = "o" if self.is_odd else ""
+        return f"{2 * self.pairs}x{8 * self.unroll}{loop}{scale}{odd}{source}"
 
 
 @dataclass(frozen=True)
@@ -81,21 +95,48 @@ class Core:
     unroll: int
 
 
-def choose_shape(blocks: int, pairs: int, *, is_uniform: bool, is_odd: bool) -> CoreShape:
-    """Straight code for short rows, else the largest body that divides them."""
+def choose_body(blocks: int) -> tuple[int, bool, bool]:
+    """Straight code for short rows, else the largest body that divides them.
+
+    Returns:
+        `unroll`, `is_looped` and `is_entered` of a `CoreShape`.
+    """
     if blocks <= _LARGEST_UNROLL:
-        return CoreShape(pairs, blocks, False, False, is_uniform, is_odd)
+        return blocks, False, False
     for unroll in range(_LARGEST_UNROLL, _SMALLEST_UNROLL - 1, -1):
         if blocks % unroll == 0:
-            return CoreShape(pairs, unroll, True, False, is_uniform, is_odd)
-    return CoreShape(pairs, _LARGEST_UNROLL, True, True, is_uniform, is_odd)
+            return unroll, True, False
+    return _LARGEST_UNROLL, True, True
 
 
-def _emit_block(code: Assembly, pairs: int) -> None:
-    """8 inputs × 2·pairs rows."""
+def _emit_widened(code: Assembly) -> None:
+    """8 inputs, as halves (0, 2), (1, 3), (4, 6), (5, 7), in r6 to r9."""
+    code.op("ldm", "r0!", "{r6-r9}")
+
+
+def _emit_bytes(code: Assembly) -> None:
+    """The same from bytes; LDR, because an input may lie at any address."""
+    code.op("ldr.w", "r6", "[r0]", "#4")
+    code.op("ldr.w", "r8", "[r0]", "#4")
+    _emit_split(code)
+
+
+def _emit_tail(code: Assembly) -> None:
+    """The same from the tail's registers."""
+    code.op("vmov", "r6", "r8", *_TAIL)
+    _emit_split(code)
+
+
+def _emit_split(code: Assembly) -> None:
+    emit_split(code, "r6", "r7")
+    emit_split(code, "r8", "r9")
+
+
+def _emit_block(code: Assembly, pairs: int, load: Callable[[Assembly], None]) -> None:
+    """8 inputs × 2·pairs rows; `load` brings the inputs into r6 to r9."""
     inputs = [("r6", "r7"), ("r8", "r9")]
     words = ["r10", "r11", "r12", "lr"]
-    code.op("ldm", "r0!", register_list(["r6", "r7", "r8", "r9"]))
+    load(code)
     for half, (even_x, odd_x) in enumerate(inputs):
         if pairs == 2 or half == 0:
             code.op("ldm", "r1!", register_list(words))
@@ -154,7 +195,7 @@ def _load_offsets_with_ties(code: Assembly, values: list[str]) -> None:
 def _emit_prologue(code: Assembly, shape: CoreShape) -> None:
     """Arguments into registers."""
     code.enter()
-    code.op("vldmia", "r0", "{s0-s11}")
+    code.op("vldmia", "r0", "{s0-s13}" if shape.has_tail else "{s0-s11}")
     if shape.is_entered:
         code.comment("address of the block where a row starts; bit 0 keeps Thumb state")
         code.op("vmov", "r1", _ENTRY)
@@ -206,10 +247,11 @@ def fully_connected_core(shape: CoreShape, recipe: Recipe) -> Core:
         code.directive(".balign 4")
     code.label("2")
     before_blocks = code.instructions
+    load = _emit_bytes if shape.reads_bytes else _emit_widened
     for index in range(shape.unroll):
         code.comment(f"inputs {8 * index}..{8 * index + 7} of the body")
-        _emit_block(code, shape.pairs)
-    block = (code.instructions - before_blocks) // shape.unroll
+        _emit_block(code, shape.pairs, load)
+    block = (code.instructions - before_blocks) // max(shape.unroll, 1)
     if shape.is_entered:
         code.directive(f".if (. - 2b) - {4 * block * shape.unroll}")
         code.directive('.error "a block is not 4 bytes an instruction"')
@@ -220,6 +262,9 @@ def fully_connected_core(shape: CoreShape, recipe: Recipe) -> Core:
         code.op("cmp", "r0", "r6")
         code.op("bne", "2b")
     repeat = code.instructions - after_blocks
+    if shape.has_tail:
+        code.comment("the inputs behind the last whole block")
+        _emit_block(code, shape.pairs, _emit_tail)
     _emit_scaling(code, shape, recipe)
     _emit_stores(code, shape, rows)
     turn = code.instructions - start - block * shape.unroll - repeat

@@ -96,6 +96,62 @@ def widen_routine() -> Routine:
     return code.routine()
 
 
+PRODUCTS_DECLARATION = "int32_t jl_m4_products(const int8_t *in, int8_t *tail, uint32_t count);\n"
+
+
+@cache
+def products_routine() -> Routine:
+    """`jl_m4_products`: what the inner-product trick subtracts, of a vector that stays int8.
+
+    Returns x0·x1 + x2·x3 + ..., modulo 2^32, and copies the inputs behind the last whole block of
+    8 to `tail`, 8 bytes, filled up with zeros. Any alignment of the input, 4 of the tail.
+    """
+    code = Assembly(
+        "jl_m4_products",
+        "int32_t jl_m4_products(const int8_t *in, int8_t *tail, uint32_t count): "
+        "sum of x[2i] * x[2i + 1]; the last count % 8 inputs go to tail",
+    )
+    source, tail, remaining, product = "r0", "r1", "r2", "r3"
+    halves = [("r4", "r5"), ("r6", "r7")]
+
+    def emit_products() -> None:
+        for even, odd in halves:
+            emit_split(code, even, odd)
+        for even, odd in halves:
+            code.op("smlad", product, even, odd, product)
+
+    code.enter()
+    code.op("mov", product, "#0")
+    code.op("subs", remaining, remaining, f"#{VECTOR_BLOCK}")
+    code.op("blt", "2f")
+    code.comment("8 inputs a turn; LDR, because an input may lie at any address")
+    code.label("1")
+    for even, _ in halves:
+        code.op("ldr", even, f"[{source}]", "#4")
+    emit_products()
+    code.op("subs", remaining, remaining, f"#{VECTOR_BLOCK}")
+    code.op("bge", "1b")
+    code.comment("zeros, and up to 7 bytes over them")
+    code.label("2")
+    code.op("mov", "r4", "#0")
+    code.op("str", "r4", f"[{tail}]")
+    code.op("str", "r4", f"[{tail}, #4]")
+    code.op("adds", remaining, remaining, f"#{VECTOR_BLOCK}")
+    code.op("beq", "4f")
+    code.label("3")
+    code.op("subs", remaining, remaining, "#1")
+    code.op("ldrb", "r4", f"[{source}, {remaining}]")
+    code.op("strb", "r4", f"[{tail}, {remaining}]")
+    code.op("bne", "3b")
+    code.op("ldr", "r4", f"[{tail}]")
+    code.op("ldr", "r6", f"[{tail}, #4]")
+    emit_products()
+    code.label("4")
+    code.op("mov", "r0", product)
+    code.leave()
+    return code.routine()
+
+
 def interleaved_declaration(positions: int) -> str:
     """C declaration of `interleave_routine`."""
     return f"void jl_m4_widen{positions}(const int8_t *const *in, int16_t *out, uint32_t count);\n"

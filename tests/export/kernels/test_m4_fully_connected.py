@@ -60,20 +60,23 @@ def _layers() -> list[FullyConnected]:
     return made
 
 
-def _code(layer: FullyConnected, common_shift: int | None = None) -> KernelCode:
-    code = fully_connected(layer, common_shift=common_shift)
+def _code(
+    layer: FullyConnected, common_shift: int | None = None, *, widens: bool = True
+) -> KernelCode:
+    code = fully_connected(layer, common_shift=common_shift, widens=widens)
     assert isinstance(code, KernelCode), code
     return code
 
 
-def test_every_shape_and_scale_is_exact(tmp_path: Path) -> None:
+@pytest.mark.parametrize("widens", [True, False])
+def test_every_shape_and_scale_is_exact(tmp_path: Path, *, widens: bool) -> None:
     random = np.random.default_rng(21)
     made = _layers()
     cases = []
     for layer in made:
         outputs, inputs = layer.weights.shape
         rows = layers.test_rows(random, 6, layer.rows * inputs)
-        cases.append(Case(_code(layer), rows, layer.rows * outputs))
+        cases.append(Case(_code(layer, widens=widens), rows, layer.rows * outputs))
     runs = run_cases(M4, cases, tmp_path)
     for layer, case, run in zip(made, cases, runs, strict=True):
         wanted = np.stack([reference.fully_connected(layer, row) for row in case.rows])
@@ -82,11 +85,17 @@ def test_every_shape_and_scale_is_exact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "outputs", "per_product"),
-    [(640, 128, 0.76), (128, 128, 0.82), (64, 64, 0.88), (32, 64, 1.0), (128, 640, 0.81)],
+    ("inputs", "outputs", "per_product", "per_product_of_bytes"),
+    [
+        (640, 128, 0.76, 0.92),
+        (128, 128, 0.82, 0.96),
+        (64, 64, 0.88, 1.02),
+        (32, 64, 1.0, 1.16),
+        (128, 640, 0.81, 0.96),
+    ],
 )
 def test_instructions_per_product(
-    tmp_path: Path, inputs: int, outputs: int, per_product: float
+    tmp_path: Path, inputs: int, outputs: int, per_product: float, per_product_of_bytes: float
 ) -> None:
     random = np.random.default_rng(22)
     layer = layers.fully_connected(
@@ -95,6 +104,10 @@ def test_instructions_per_product(
     rows = layers.test_rows(random, 1, inputs)
     run = run_cases(M4, [Case(_code(layer), rows, outputs)], tmp_path)[0]
     assert run.instructions / (inputs * outputs) <= per_product
+    without_scratch = _code(layer, widens=False)
+    assert without_scratch.scratch_bytes == 0
+    run = run_cases(M4, [Case(without_scratch, rows, outputs)], tmp_path)[0]
+    assert run.instructions / (inputs * outputs) <= per_product_of_bytes
 
 
 def _square(weight: int, *, bias: int = 0, shift: int = -5) -> FullyConnected:
