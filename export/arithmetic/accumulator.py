@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.arithmetic.activation import activation_range
-from export.arithmetic.fixed_point import INT32_MAX, INT32_MIN, quantize_multiplier
+from export.arithmetic.fixed_point import INT32_MAX, quantize_multiplier
 from export.kernels.layer import Requantisation
 
 if TYPE_CHECKING:
@@ -53,16 +53,6 @@ def fits_int32(
     bound = np.abs(bias.astype(np.int64)) + largest * (128 + abs(input_zero_point))
     fits: NDArray[np.bool_] = bound <= INT32_MAX
     return fits
-
-
-def folded_bias(
-    weights: NDArray[np.int8], bias: NDArray[np.int32], input_zero_point: int
-) -> NDArray[np.int32]:
-    """Bias − input_zero_point × Σ weights: what is left once the zero point is taken out."""
-    folded = bias - input_zero_point * weights.astype(np.int64).sum(axis=1)
-    if folded.min(initial=0) < INT32_MIN or folded.max(initial=0) > INT32_MAX:
-        raise OverflowError("the folded bias leaves int32: fits_int32 must be checked before")
-    return np.asarray(folded, np.int32)
 
 
 def product_factor(

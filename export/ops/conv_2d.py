@@ -8,12 +8,11 @@ import numpy as np
 
 from export.arithmetic.accumulator import exact_product
 from export.arithmetic.fixed_point import requantize
-from export.c_text import macro_prefix
+from export.kernels.scalar.select import scalar_kernel
 from export.ops.convolution import (
     convolution_layer,
     convolution_signature,
     convolution_window,
-    emit_convolution,
     infer_convolution,
     write_onnx_convolution,
 )
@@ -77,16 +76,8 @@ def _rows(call: Call, resolved: Convolution, images: NDArray[np.int8]) -> NDArra
 
 
 def emit_c(call: Call, symbol: str, core: Core) -> KernelCode:
-    """Plain loops."""
-    prefix = macro_prefix(symbol)
-    sums = f"""\
-const int32_t first = (o * {prefix}_TAPS + tap) * {prefix}_IN_CHANNELS;
-const int8_t *const weights = &{symbol}_weights[first];
-for (int32_t i = 0; i < {prefix}_IN_CHANNELS; i++) {{
-    sum += (pixel[i] - {prefix}_IN_ZERO_POINT) * weights[i];
-}}
-"""
-    return emit_convolution(call, layer(call, symbol), core, sums=sums, macs=macs(call))
+    """The plain C kernel; `kernels/select.py` has faster ones for some cores."""
+    return scalar_kernel(layer(call, symbol))
 
 
 def write_onnx(call: Call, onnx: OnnxWriter) -> None:

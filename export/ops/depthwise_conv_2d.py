@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.arithmetic.fixed_point import requantize
-from export.c_text import macro_prefix
+from export.kernels.scalar.select import scalar_kernel
 from export.ops.convolution import (
     convolution_layer,
     convolution_signature,
     convolution_window,
-    emit_convolution,
     infer_convolution,
     write_onnx_convolution,
 )
@@ -75,15 +74,8 @@ def reference(call: Call, *inputs: NDArray[Any] | None) -> tuple[NDArray[Any], .
 
 
 def emit_c(call: Call, symbol: str, core: Core) -> KernelCode:
-    """Plain loops."""
-    prefix, resolved = macro_prefix(symbol), layer(call, symbol)
-    multiplier = resolved.output_shape[2] // resolved.input_shape[2]
-    channel = "o" if multiplier == 1 else f"o / {multiplier}"
-    sums = f"""\
-const int32_t weight = {symbol}_weights[tap * {prefix}_OUT_CHANNELS + o];
-sum += (pixel[{channel}] - {prefix}_IN_ZERO_POINT) * weight;
-"""
-    return emit_convolution(call, resolved, core, sums=sums, macs=macs(call))
+    """The plain C kernel; `kernels/select.py` has faster ones for some cores."""
+    return scalar_kernel(layer(call, symbol))
 
 
 def write_onnx(call: Call, onnx: OnnxWriter) -> None:

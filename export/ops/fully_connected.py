@@ -13,14 +13,12 @@ from export.arithmetic.accumulator import (
     bias_scale_matches,
     exact_product,
     fits_int32,
-    folded_bias,
     product_requantisation,
 )
 from export.arithmetic.activation import ACTIVATIONS
 from export.arithmetic.fixed_point import requantize
-from export.c_text import SCALE_HELPERS, constant_table, constants_block, macros
-from export.estimate import PLAIN_C, plain_c_instructions
 from export.kernels.layer import FullyConnected, KernelCode
+from export.kernels.scalar.select import scalar_kernel
 from export.ops.operator import Call, Operand, Shape, Signature, TfliteOperator
 
 if TYPE_CHECKING:
@@ -100,66 +98,8 @@ def reference(call: Call, *inputs: NDArray[Any] | None) -> tuple[NDArray[Any], .
 
 
 def emit_c(call: Call, symbol: str, core: Core) -> KernelCode:
-    """Three plain loops, the zero point folded into the bias."""
-    resolved = layer(call, symbol)
-    how = resolved.requantisation
-    outputs, inputs = resolved.weights.shape
-    prefix, scale_helper = symbol.upper(), SCALE_HELPERS[how.rounding]
-    bias = folded_bias(resolved.weights, resolved.bias, resolved.input_zero_point)
-    sizes = macros(
-        prefix,
-        {
-            "ROWS": resolved.rows,
-            "INPUTS": inputs,
-            "OUTPUTS": outputs,
-            "ZERO_POINT": how.zero_point,
-            "MINIMUM": how.minimum,
-            "MAXIMUM": how.maximum,
-        },
-    )
-    tables = constants_block(
-        (
-            constant_table(f"{symbol}_weights", resolved.weights, "[outputs][inputs]"),
-            constant_table(f"{symbol}_bias", bias, "bias - input zero point * sum of weights"),
-            constant_table(f"{symbol}_multiplier", how.multiplier, "2^30..2^31 - 1, or 0"),
-            constant_table(f"{symbol}_shift", how.shift.astype(np.int8), "left where positive"),
-        )
-    )
-    body = f"""\
-static void {symbol}(const int8_t *in, int8_t *out) {{
-    for (int32_t row = 0; row < {prefix}_ROWS; row++) {{
-        for (int32_t o = 0; o < {prefix}_OUTPUTS; o++) {{
-            const int8_t *const weights = &{symbol}_weights[o * {prefix}_INPUTS];
-            int32_t sum = {symbol}_bias[o];
-            for (int32_t i = 0; i < {prefix}_INPUTS; i++) {{
-                sum += in[i] * weights[i];
-            }}
-            const int32_t multiplier = {symbol}_multiplier[o];
-            const int64_t scaled = {scale_helper}(sum, multiplier, {symbol}_shift[o]);
-            out[o] = jl_clamp(scaled + {prefix}_ZERO_POINT, {prefix}_MINIMUM, {prefix}_MAXIMUM);
-        }}
-        in += {prefix}_INPUTS;
-        out += {prefix}_OUTPUTS;
-    }}
-}}
-"""
-    return KernelCode(
-        symbol,
-        f"{sizes}\n{tables}\n{body}",
-        ".c",
-        scratch_bytes=0,
-        weights_bytes=outputs * (inputs + 4 + 4 + 1),
-        instructions=plain_c_instructions(
-            core,
-            outputs=resolved.rows * outputs,
-            rescales=1,
-            rounding=how.rounding,
-            sums=resolved.rows * outputs,
-            macs=macs(call),
-        ),
-        stack_bytes=0,
-        note=PLAIN_C,
-    )
+    """The plain C kernel; `kernels/select.py` has faster ones for some cores."""
+    return scalar_kernel(layer(call, symbol))
 
 
 def write_onnx(call: Call, onnx: OnnxWriter) -> None:

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from device_profiles.core import CORES
-from export.graph import Node, QGraph, Rounding
+from export.graph import Rounding
 from export.interpret import run
-from export.ops import OPERATORS
 from export.render.c import render_c
-from export.verify import verify
+from tests.export.graphs import activation_tensor, one_operator
 from tests.export.host_c import run_c
-from tests.export.operator_cases import CASES
-
-if TYPE_CHECKING:
-    from export.graph import Tensor
-    from tests.export.operator_cases import Rows
+from tests.export.joined_cases import BY_OPERATOR, joined
 
 pytestmark = pytest.mark.host_c
 
-BY_OPERATOR = {
-    op: [name for name in CASES if name.partition(" ")[0] == op]
-    for op in OPERATORS
-    if op != "DEQUANTIZE"
-}
 # Operators whose C depends on the rule.
 ROUNDED = {
     "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "MUL", "QUANTIZE", "SUB"
@@ -43,30 +31,6 @@ RUNS = [
 ]
 
 
-def joined(op: str, rounding: Rounding) -> tuple[QGraph, Rows]:
-    """All cases of an operator side by side in one graph: one program to compile."""
-    tensors: dict[str, Tensor] = {}
-    nodes: list[Node] = []
-    inputs: list[str] = []
-    outputs: list[str] = []
-    rows: Rows = {}
-    count = max(len(values) for name in BY_OPERATOR[op] for values in CASES[name][1].values())
-    for index, name in enumerate(BY_OPERATOR[op]):
-        graph, given = CASES[name]
-        names = {old: f"case{index}_{old}" for old in graph.tensors}
-        tensors |= {names[n]: replace(t, name=names[n]) for n, t in graph.tensors.items()}
-        (node,) = graph.nodes
-        read = tuple(names[n] for n in node.inputs)
-        made = tuple(names[n] for n in node.outputs)
-        nodes.append(Node(op, name, read, made, node.attributes))
-        inputs += [names[n] for n in graph.inputs]
-        outputs += made
-        rows |= {names[n]: np.resize(v, (count, *v.shape[1:])) for n, v in given.items()}
-    graph = QGraph(op, tuple(inputs), tuple(outputs), tensors, tuple(nodes), rounding, "cases")
-    verify(graph, after="joining")
-    return graph, rows
-
-
 @pytest.mark.parametrize(("op", "rounding"), RUNS)
 def test_c_computes_what_the_reference_computes(
     op: str, rounding: Rounding, tmp_path: Path
@@ -75,6 +39,15 @@ def test_c_computes_what_the_reference_computes(
     expected, got = run(graph, rows), run_c(graph, rows, tmp_path)
     for name, node in zip(graph.outputs, graph.nodes, strict=True):
         assert np.array_equal(got[name].ravel(), expected[name].ravel()), node.name
+
+
+def test_a_softmax_beyond_what_tflite_computes_has_shares_of_zero(tmp_path: Path) -> None:
+    x, y = activation_tensor("x", (1, 600), 0.05), activation_tensor("y", (1, 600), 1 / 256, -128)
+    graph = one_operator("SOFTMAX", [x], y, {"beta": 1.0})
+    rows = {"x": np.zeros((1, 1, 600), np.int8)}
+    expected = run(graph, rows)["y"]
+    assert np.all(expected == -128)
+    assert np.array_equal(run_c(graph, rows, tmp_path)["y"].ravel(), expected.ravel())
 
 
 def test_c_is_formatted_as_a_person_would(tmp_path: Path) -> None:
