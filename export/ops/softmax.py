@@ -1,8 +1,8 @@
 """SOFTMAX: exp(beta × x) over its sum, along the last axis; output scale 1/256, zero point −128.
 
 TensorFlow Lite Micro and LiteRT's reference kernels compute it in fixed point (gemmlowp), and so
-do both rules here. LiteRT's default kernel gives the same in all that the tests compare. A row whose
-exponentials sum to 512 or more, on which TFLite's reference kernel aborts, gives shares of 0.
+do both rules here. LiteRT's default kernel gives the same in all that the tests compare. A row
+whose exponentials sum to 512 or more, on which TFLite's reference kernel aborts, has shares of 0.
 """
 
 from __future__ import annotations
