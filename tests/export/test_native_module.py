@@ -54,6 +54,17 @@ def test_a_policy_on_a_core_equals_the_interpreter(core: str, rounding: Rounding
     assert estimate.low <= ran.instructions <= estimate.high
 
 
+@pytest.mark.parametrize("core", CORE_NAMES)
+@pytest.mark.parametrize("widths", [(16, 32, 32, 4), (64, 64, 8), (640, 128, 128, 8)], ids=str)
+def test_the_estimate_holds_for_other_widths(widths: tuple[int, ...], core: str) -> None:
+    graph = mlp(widths, 1)
+    program, module = link(graph, core)
+    given = rows(graph, 50)
+    ran = run_module(module.content, core, packed(given), output_bytes=widths[-1])
+    estimate = count_instructions(program, CORES[core])
+    assert estimate.low <= ran.instructions <= estimate.high
+
+
 @pytest.mark.parametrize("rounding", list(Rounding))
 @pytest.mark.parametrize("core", CORE_NAMES)
 def test_every_operator_on_a_core_equals_the_interpreter(core: str, rounding: Rounding) -> None:
