@@ -96,6 +96,19 @@ def _convolutions() -> Iterator[tuple[str, Case]]:
             yield f"{op} {name}", (graph, rows_for(graph, 2 if name == "kws" else ROWS))
 
 
+def _factor_in_float64() -> Iterator[tuple[str, Case]]:
+    """All pairs of pixels; the scales are such that a factor in float32 shows in 30 outputs."""
+    x = activation_tensor("x", (1, 1, 256, 2), 0.03, -3)
+    weights = constant("w", random_int8((16, 1, 1, 2), 1), 0.00283)
+    bias = constant("b", np.zeros(16, np.int32), float(np.float32(0.03) * np.float32(0.00283)))
+    y = activation_tensor("y", (1, 1, 256, 16), 0.013, 0)
+    window = {"stride": (1, 1), "dilation": (1, 1), "padding": "VALID", "activation": "NONE"}
+    values = np.arange(-128, 128).astype(np.int8)
+    pairs = np.stack(np.meshgrid(values, values, indexing="ij"), axis=-1)
+    graph = one_operator("CONV_2D", [x, weights, bias], y, window)
+    yield "CONV_2D every pair", (graph, {"x": pairs.reshape(256, 1, 1, 256, 2)})
+
+
 POOLS: dict[str, tuple[tuple[int, int], int, dict[str, Any]]] = {
     "global": ((25, 5), 8, {"filter": (25, 5), "stride": (25, 5), "padding": "VALID"}),
     "same": ((7, 6), 3, {"filter": (3, 2), "stride": (2, 2), "padding": "SAME"}),
@@ -239,6 +252,7 @@ def _fully_connected() -> Iterator[tuple[str, Case]]:
 CASES: dict[str, Case] = dict(
     [
         *_convolutions(),
+        *_factor_in_float64(),
         *_pools(),
         *_pairs(),
         *_functions(),

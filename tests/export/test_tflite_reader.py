@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from export.frontend import tflite
 from export.frontend.tflite import MAX_FILE_BYTES, parse_tflite, read_tflite
 from export.frontend.tflite_options import OPTION_READERS
 from export.graph import Node, QGraph, Rounding, Tensor
@@ -292,18 +293,15 @@ def _peak_bytes(content: bytes) -> int:
         tracemalloc.stop()
 
 
-def test_tables_that_overlap_cannot_multiply_a_file() -> None:
-    def many_scales(_: Any, subgraph: Any) -> None:
-        scales = np.full(2**16, 0.1, np.float32)
-        tensor = _tensor(subgraph, "image")
-        tensor.shape = np.array([1, 1, 1, 2**16], np.int32)
-        tensor.quantization.scale, tensor.quantization.quantizedDimension = scales, 3
-        tensor.quantization.zeroPoint = np.zeros(2**16, np.int64)
-
-    assert _peak_bytes(_changed(many_scales)) < 16 * 2**20
+def test_tables_that_overlap_cannot_multiply_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     # The same long vector as the inputs of an operator.
     many = _set_operator(5, inputs=np.zeros(2**20, np.int32))
     assert _peak_bytes(_changed(many)) < 16 * 2**20
+    for limit in ("MAX_SCALES", "MAX_CONSTANTS", "MAX_ENTRIES"):
+        with monkeypatch.context() as lowered:
+            lowered.setattr(tflite, limit, 5)
+            with pytest.raises(UnsupportedModelError, match="at most 5"):
+                _read(NETWORK)
 
 
 def _survives(content: bytes) -> None:
