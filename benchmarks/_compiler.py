@@ -110,8 +110,17 @@ def measure(model: str, device: str) -> Measured:
     rows = np.concatenate([golden["inputs"].reshape(-1, made.shape[1]), made]) if golden else made
     names = {end: folder / f"{model}{end}" for end in (".jlb", ".npy", ".out.npy", ".keep")}
     np.save(names[".npy"], rows)
-    export = ["export", path, "--device", device, "--rounding", "double", "--out", names[".jlb"]]
-    profile = [
+    export: list[str | Path] = [
+        "export",
+        path,
+        "--device",
+        device,
+        "--rounding",
+        "double",
+        "--out",
+        names[".jlb"],
+    ]
+    profile: list[str | Path] = [
         *("profile", names[".jlb"], "--target", "qemu", "--input", names[".npy"]),
         *("--output", names[".out.npy"], "--keep", names[".keep"], "--json"),
     ]

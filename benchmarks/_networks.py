@@ -60,7 +60,7 @@ class NetworkBuilder:
             "input", (1, *shape), "int8", Quant.per_tensor(scale, zero_point)
         )
         bytes_ = self.rng.integers(-128, 128, (SAMPLES, *shape))
-        self.samples["input"] = (bytes_ - zero_point) * scale
+        self.samples["input"] = (bytes_ - zero_point).astype(np.float64) * scale
         return "input"
 
     def convolution(
@@ -182,8 +182,7 @@ class NetworkBuilder:
         self, op: str, inputs: tuple[str, ...], value: Real, attributes: dict[str, Any]
     ) -> str:
         """Add an operator whose output's scale covers what the samples give."""
-        low = np.percentile(value, 100 - SEEN_PERCENT)
-        high = np.percentile(value, SEEN_PERCENT)
+        low, high = map(float, np.percentile(value, (100 - SEEN_PERCENT, SEEN_PERCENT)))
         if attributes["activation"] == "RELU":
             value, low = np.maximum(value, 0), 0.0
         low, high = min(low, 0.0), max(high, 1e-3)

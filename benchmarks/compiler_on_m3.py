@@ -18,7 +18,7 @@ LIMITS = {KWS: Limits(instructions_per_mac=3.5, export_s=15)}
 
 def main() -> list[Measure]:
     """The figures of every model, and their ratio to the Cortex-M4F's."""
-    found = []
+    found: list[Measure] = []
     for measured in measure_models(DEVICE, LIMITS):
         found += measures(measured, LIMITS.get(measured.model, Limits()))
         packed = measure(measured.model, DSP_DEVICE)

@@ -69,9 +69,7 @@ class Window:
         """Does any position reach over an edge?"""
         return any((*self.before, *self.after))
 
-    def taps(
-        self, image: NDArray[np.integer[Any]], padding: int
-    ) -> Iterator[tuple[int, int, NDArray[np.integer[Any]]]]:
+    def taps(self, image: NDArray[Any], padding: int) -> Iterator[tuple[int, int, NDArray[Any]]]:
         """For each element of the window, row by row: what it sees at every position.
 
         Args:
