@@ -100,8 +100,8 @@ def profile_bundle(bundle: Bundle, rows: NDArray[np.int8], folder: Path) -> Modu
         LinkError: the module failed.
     """
     device = device_profiles.load(bundle.device_id)
-    board = runner_board(device.core)
     module = parse_image(bundle.native).payload
+    board = runner_board(device.core)
     header = parse_module(module)
     layers = {f"layer{i}": layer for i, layer in enumerate(bundle.cost["layers"])}
     (folder / MODULE_ELF).write_bytes(bundle.file(native_elf_name(bundle.device_id)))
