@@ -34,6 +34,7 @@ from export.frontend.read_source import read_source
 from export.golden import Golden, make_golden
 from export.graph import Rounding
 from export.link import link_module
+from export.optimize import Optimize
 from export.passes import lower
 from export.render.c import render_c
 from export.render.onnx import render_onnx
@@ -72,12 +73,14 @@ class ExportOptions:
             be one.
         budget: what the model may cost.
         dump: folder for every stage of the compiler, or None.
+        optimize: what the native module's kernels are chosen for.
     """
 
     rounding: Rounding = Rounding.SINGLE
     native: bool | None = None
     budget: Budget = field(default_factory=Budget)
     dump: Path | None = None
+    optimize: Optimize = Optimize.SPEED
 
 
 def export_model(
@@ -150,7 +153,13 @@ def _native(
 ) -> tuple[dict[str, bytes], Cost]:
     """The module's files, as an image and as the linker's ELF, and what it costs."""
     digest = hashlib.sha256(tflite)
-    program = render_c(graph, profile.core, producer=PRODUCER, model_sha256=digest.hexdigest())
+    program = render_c(
+        graph,
+        profile.core,
+        producer=PRODUCER,
+        model_sha256=digest.hexdigest(),
+        optimize=options.optimize,
+    )
     for name, text in program.files.items():
         dump.text(name, text)
     dump.text("plan.txt", plan_text(program.plan))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from export.arena_search import Block, search_offsets
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from export.graph import QGraph
 
@@ -39,11 +41,15 @@ class Plan:
         offsets: first byte of each buffer.
         arena_bytes: its size.
         layer_bytes: bytes in use in each layer, the alignment's gaps left out.
+        lower_bound_bytes: no plan of these buffers is smaller: the fullest layer, aligned.
+        is_smallest: no plan is smaller than this one, as was proven.
     """
 
     offsets: Mapping[str, int]
     arena_bytes: int
     layer_bytes: tuple[int, ...]
+    lower_bound_bytes: int
+    is_smallest: bool
 
 
 def scratch_name(layer: int) -> str:
@@ -51,12 +57,41 @@ def scratch_name(layer: int) -> str:
     return f"\0scratch{layer}"
 
 
-def find_aliases(graph: QGraph, runs_in_place: Sequence[bool]) -> dict[str, str]:
+def plan_layers(graph: QGraph, scratch_bytes: Sequence[int], runs_in_place: Sequence[bool]) -> Plan:
+    """The arena of a graph whose layers run one after the other.
+
+    Args:
+        graph: the graph.
+        scratch_bytes: per layer.
+        runs_in_place: per layer, see `find_aliases`.
+    """
+
+    def plan(apart: frozenset[str]) -> tuple[Plan, dict[str, str]]:
+        aliases = find_aliases(graph, runs_in_place, apart)
+        buffers = lifetimes(graph, scratch_bytes, aliases)
+        return plan_arena(buffers, len(graph.nodes), aliases), aliases
+
+    apart: frozenset[str] = frozenset()
+    best, aliases = plan(apart)
+    # A small tensor in the place of a large one keeps all of it, which may cost more than it saves.
+    sizes = {name: graph.tensors[name].size for name in (*aliases, *aliases.values())}
+    for name in [name for name, owner in aliases.items() if sizes[name] < sizes[owner]]:
+        other, _ = plan(apart | {name})
+        if other.arena_bytes < best.arena_bytes:
+            best, apart = other, apart | {name}
+    return best
+
+
+def find_aliases(
+    graph: QGraph, runs_in_place: Sequence[bool], apart: frozenset[str] = frozenset()
+) -> dict[str, str]:
     """Tensors that take the place of another one, which their layer reads for the last time.
 
     Args:
         graph: the graph.
-        runs_in_place: per layer, whether its output may be its first input.
+        runs_in_place: per layer, whether its output may lie where an input does: the first, if it
+            is at least as large, or any other of just its size.
+        apart: outputs that stay where they are made.
 
     Returns:
         Name of a tensor -> name of the tensor whose buffer it shares.
@@ -65,10 +100,17 @@ def find_aliases(graph: QGraph, runs_in_place: Sequence[bool]) -> dict[str, str]
     made = {name for node in graph.nodes for name in node.outputs} - {*graph.outputs}
     aliases: dict[str, str] = {}
     for index, node in enumerate(graph.nodes):
-        source, output = node.inputs[0], node.outputs[0]
-        fits = source in made and graph.tensors[output].size <= graph.tensors[source].size
-        if runs_in_place[index] and fits and output in made and last[source] == index:
-            aliases[output] = aliases.get(source, source)
+        output = node.outputs[0]
+        if not runs_in_place[index] or output not in made - apart:
+            continue
+        size = graph.tensors[output].size
+        for place, source in enumerate(node.inputs):
+            if source not in made or last[source] != index:
+                continue
+            source_size = graph.tensors[source].size
+            if source_size == size or (place == 0 and source_size > size):
+                aliases[output] = aliases.get(source, source)
+                break
     return aliases
 
 
@@ -107,25 +149,61 @@ def lifetimes(
 
 
 def plan_arena(buffers: Iterable[Lifetime], layers: int, aliases: Mapping[str, str]) -> Plan:
-    """Best fit, largest first: each buffer goes into the smallest gap that holds it.
+    """Best fit in several orders; where that leaves a gap and the buffers are few, a search.
 
     Args:
         buffers: what the arena holds.
         layers: how many layers run.
         aliases: tensor -> the tensor whose buffer it shares.
     """
-    buffers = tuple(buffers)
-    placed: list[tuple[Lifetime, int]] = []
-    # Ties by name: the same model always gives the same plan.
-    for buffer in sorted(buffers, key=lambda b: (-b.bytes, b.first, b.name)):
-        placed.append((buffer, _best_offset(buffer, placed)))
-    end = max((offset + buffer.bytes for buffer, offset in placed), default=0)
-    in_use = tuple(
-        sum(b.bytes for b in buffers if b.first <= layer <= b.last) for layer in range(layers)
-    )
-    offsets = {buffer.name: offset for buffer, offset in placed}
+    buffers = tuple(sorted(buffers, key=_ORDERS[0]))
+    live = [[b for b in buffers if b.first <= layer <= b.last] for layer in range(layers)]
+    bound = max((sum(_aligned(b.bytes) for b in layer) for layer in live), default=0)
+    tried = [_best_fit(buffers, order) for order in _ORDERS]
+    offsets = min(tried, key=lambda offsets: _end(buffers, offsets))
+    is_smallest = _end(buffers, offsets) == bound
+    if not is_smallest and len(buffers) <= _MOST_SEARCHED:
+        offsets, is_smallest = _search(buffers, layers, bound, offsets)
     shared = {name: offsets[owner] for name, owner in aliases.items()}
-    return Plan(offsets | shared, _aligned(end), in_use)
+    in_use = tuple(sum(b.bytes for b in layer) for layer in live)
+    return Plan(offsets | shared, _end(buffers, offsets), in_use, bound, is_smallest)
+
+
+# Which buffer goes first: the largest, the one that takes most room over time, the earliest. Ties
+# by name: the same model always gives the same plan.
+_ORDERS: tuple[Callable[[Lifetime], tuple[int, int, str]], ...] = (
+    lambda b: (-b.bytes, b.first, b.name),
+    lambda b: (-b.bytes * (b.last - b.first + 1), b.first, b.name),
+    lambda b: (b.first, -b.bytes, b.name),
+)
+_MOST_SEARCHED = 48
+
+
+def _best_fit(
+    buffers: tuple[Lifetime, ...], order: Callable[[Lifetime], tuple[int, int, str]]
+) -> dict[str, int]:
+    """Each buffer goes into the smallest gap that holds it."""
+    placed: list[tuple[Lifetime, int]] = []
+    for buffer in sorted(buffers, key=order):
+        placed.append((buffer, _best_offset(buffer, placed)))
+    return {buffer.name: offset for buffer, offset in placed}
+
+
+def _search(
+    buffers: tuple[Lifetime, ...], layers: int, bound: int, known: dict[str, int]
+) -> tuple[dict[str, int], bool]:
+    """Better offsets than known ones, and whether none are better still."""
+    blocks = [Block(_aligned(b.bytes) // ALIGNMENT, b.first, b.last) for b in buffers]
+    limit = _end(buffers, known) // ALIGNMENT
+    found = search_offsets(blocks, layers, bound // ALIGNMENT, limit)
+    if found.offsets is None:
+        return known, found.is_complete
+    units = zip(buffers, found.offsets, strict=True)
+    return {b.name: offset * ALIGNMENT for b, offset in units}, found.is_complete
+
+
+def _end(buffers: Iterable[Lifetime], offsets: Mapping[str, int]) -> int:
+    return _aligned(max((offsets[b.name] + b.bytes for b in buffers), default=0))
 
 
 def _best_offset(buffer: Lifetime, placed: list[tuple[Lifetime, int]]) -> int:

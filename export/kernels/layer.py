@@ -120,7 +120,8 @@ class KernelCode:
         stack_bytes: deepest stack use of one call.
         note: which scheme was chosen and why (bounds proven, fallback taken).
         routines: what `source` calls, shared with other layers.
-        runs_in_place: `out` may be `in` (the input is then lost).
+        runs_in_place: `out` may be `in` (the input is then lost); with several inputs, any one of
+            them that is as large as the output.
     """
 
     symbol: str

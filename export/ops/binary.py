@@ -116,6 +116,7 @@ static void {symbol}(const int8_t *first, const int8_t *second, int8_t *out) {{
         instructions=instructions,
         stack_bytes=0,
         note=PLAIN_C,
+        runs_in_place=True,
     )
 
 

@@ -85,4 +85,6 @@ static void {symbol}(const int8_t *in, int8_t *out) {{
         core, outputs=call.output.size, rescales=0, rounding=Rounding.SINGLE
     )
     source = f"{macros(prefix, {'SIZE': call.output.size})}\n{constants}\n{body}"
-    return KernelCode(symbol, source, ".c", 0, 0, instructions, 0, "table of 256")
+    return KernelCode(
+        symbol, source, ".c", 0, 0, instructions, 0, "table of 256", runs_in_place=True
+    )

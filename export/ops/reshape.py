@@ -60,7 +60,7 @@ static void {symbol}(const int8_t *in, int8_t *out) {{
         core, outputs=call.output.size, rescales=0, rounding=Rounding.SINGLE
     )
     source = f"{macros(prefix, {'SIZE': call.output.size})}\n{body}"
-    return KernelCode(symbol, source, ".c", 0, 0, instructions, 0, "copy")
+    return KernelCode(symbol, source, ".c", 0, 0, instructions, 0, "copy", runs_in_place=True)
 
 
 def write_onnx(call: Call, onnx: OnnxWriter) -> None:

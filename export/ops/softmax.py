@@ -132,7 +132,9 @@ static void {symbol}(const int8_t *in, int8_t *out) {{
         core, outputs=call.output.size, rescales=2, rounding=Rounding.DOUBLE
     )
     source = f"{macros(prefix, sizes)}\n{tables}\n{body}"
-    return KernelCode(symbol, source, ".c", 0, 0, instructions, 0, "table of exponentials")
+    return KernelCode(
+        symbol, source, ".c", 0, 0, instructions, 0, "table of exponentials", runs_in_place=True
+    )
 
 
 def write_onnx(call: Call, onnx: OnnxWriter) -> None:

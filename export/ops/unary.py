@@ -85,4 +85,5 @@ static void {symbol}(const int8_t *in, int8_t *out) {{
         ),
         stack_bytes=0,
         note=PLAIN_C,
+        runs_in_place=True,
     )

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 from export.c_text import block_comment, constant_table, constants_block, helpers_used, macros
 from export.kernels.select import select_kernels
 from export.ops import KERNEL_OPERATORS, OPERATORS
-from export.plan import Plan, find_aliases, lifetimes, plan_arena, scratch_name
+from export.optimize import Choice, Optimize, choose_kernels
+from export.plan import scratch_name
 from export.verify import calls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from device_profiles.core import Core
     from export.graph import QGraph, Tensor
     from export.kernels.layer import KernelCode
     from export.ops import Call
+    from export.plan import Plan
 
 ENTRY = "jl_infer"
 
@@ -34,12 +36,7 @@ class Layer:
 
     call: Call
     code: KernelCode
-    is_kernel: bool = False
-
-    @property
-    def runs_in_place(self) -> bool:
-        """Whether the output may take the place of the first input."""
-        return self.code.runs_in_place or self.call.node.op == "RESHAPE"
+    is_kernel: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +46,31 @@ class Program:
     Args:
         graph: what it computes.
         layers: in order of execution.
-        plan: the arena.
+        choices: what each mode would run, and what it takes.
+        optimize: the mode that was taken.
         files: file name -> text; `model.c` holds the entry `jl_infer`.
     """
 
     graph: QGraph
     layers: tuple[Layer, ...]
-    plan: Plan
+    choices: Mapping[Optimize, Choice]
+    optimize: Optimize
     files: dict[str, str]
 
+    @property
+    def plan(self) -> Plan:
+        """The arena."""
+        return self.choices[self.optimize].plan
 
-def render_c(graph: QGraph, core: Core, *, producer: str, model_sha256: str) -> Program:
+
+def render_c(
+    graph: QGraph,
+    core: Core,
+    *,
+    producer: str,
+    model_sha256: str,
+    optimize: Optimize = Optimize.SPEED,
+) -> Program:
     """The graph as C; the same graph, core and producer give the same text.
 
     Args:
@@ -67,24 +78,28 @@ def render_c(graph: QGraph, core: Core, *, producer: str, model_sha256: str) -> 
         core: what the layers are written for.
         producer: generator and version, for the header comment.
         model_sha256: names the model, for the header comment.
+        optimize: what kernels are chosen for.
 
     Raises:
         UnsupportedModelError: an operator has no code in integers.
     """
-    layers = _layers(tuple(calls(graph)), core)
-    aliases = find_aliases(graph, [layer.runs_in_place for layer in layers])
-    scratch = [layer.code.scratch_bytes for layer in layers]
-    plan = plan_arena(lifetimes(graph, scratch, aliases), len(layers), aliases)
-    files = {"model.c": _model_c(graph, layers, plan, producer, model_sha256)}
+    every = tuple(calls(graph))
+    choices = choose_kernels(graph, _kernels(every, core), core)
+    choice = choices[optimize]
+    layers = tuple(
+        Layer(call, code, call.node.op in KERNEL_OPERATORS)
+        for call, code in zip(every, choice.codes, strict=True)
+    )
+    files = {"model.c": _model_c(graph, layers, choice.plan, producer, model_sha256)}
     for layer in layers:
         if layer.is_kernel:
             files[f"{layer.code.symbol}{layer.code.suffix}"] = layer.code.source
             files |= {f"{r.symbol}{r.suffix}": r.source for r in layer.code.routines}
-    return Program(graph, layers, plan, files)
+    return Program(graph, layers, choices, optimize, files)
 
 
-def _layers(every: tuple[Call, ...], core: Core) -> tuple[Layer, ...]:
-    """Kernels of the core's class where an operator is made of sums of products; else its C."""
+def _kernels(every: tuple[Call, ...], core: Core) -> tuple[tuple[KernelCode, ...], ...]:
+    """The kernels of each layer, the fastest first; the other operators have one C each."""
     if core.kernel_class is None:
         raise ValueError(f"{core.name} has no native kernels")
     resolved = {
@@ -92,13 +107,17 @@ def _layers(every: tuple[Call, ...], core: Core) -> tuple[Layer, ...]:
         for index, call in enumerate(every)
         if call.node.op in KERNEL_OPERATORS
     }
-    kernels = dict(
-        zip(resolved, select_kernels(tuple(resolved.values()), core.kernel_class), strict=True)
-    )
+    layers = tuple(resolved.values())
+    fast = select_kernels(layers, core.kernel_class)
+    small = select_kernels(layers, core.kernel_class, saves_scratch=True)
+    kernels = {
+        index: (one,) if other.scratch_bytes == one.scratch_bytes else (one, other)
+        for index, one, other in zip(resolved, fast, small, strict=True)
+    }
     return tuple(
-        Layer(call, kernels[index], is_kernel=True)
+        kernels[index]
         if index in kernels
-        else Layer(call, OPERATORS[call.node.op].emit_c(call, _symbol(index), core))
+        else (OPERATORS[call.node.op].emit_c(call, _symbol(index), core),)
         for index, call in enumerate(every)
     )
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from export.graph import Rounding
+from export.optimize import Optimize
 from jouleloop.cli.output import JsonFlag, console, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def export(
             "--native/--no-native", help="Demand a native module, or leave it out; default: if any."
         ),
     ] = None,
+    optimize: Annotated[
+        Optimize, typer.Option(help="Fewest instructions, or the smallest arena.")
+    ] = Optimize.SPEED,
     dump: Annotated[
         Path | None, typer.Option(help="Folder for every stage of the compiler.")
     ] = None,
@@ -72,7 +76,7 @@ def export(
     if battery is not None and budget_joules is not None:
         raise typer.BadParameter("give --budget-joules or --battery-joules, not both")
     budget = Budget(budget_flash, budget_ram, budget_joules, battery)
-    options = ExportOptions(rounding, native, budget, dump)
+    options = ExportOptions(rounding, native, budget, dump, optimize)
     with progress_bar("export") as progress:
         bundle = export_model(model, device_profiles.load(device), options, progress=progress)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -22,26 +22,33 @@ _SMALLEST_LEFT_SHIFT = 2
 
 
 def m4_kernels(
-    layers: Sequence[FullyConnected | Convolution],
+    layers: Sequence[FullyConnected | Convolution], *, saves_scratch: bool = False
 ) -> tuple[KernelCode | str, ...]:
     """Code for each layer, or the sentence that says which bound or shape forbids it.
 
     A layer without code is for the portable C. Layers share routines where they can: link each
     routine once (`KernelCode.routines`).
+
+    Args:
+        layers: of one model.
+        saves_scratch: fully connected layers do without scratch.
     """
     shifts = _common_shifts([layer.requantisation for layer in layers])
-    return tuple(_kernel(layer, shift) for layer, shift in zip(layers, shifts, strict=True))
+    return tuple(
+        _kernel(layer, shift, widens=not saves_scratch)
+        for layer, shift in zip(layers, shifts, strict=True)
+    )
 
 
-def _kernel(layer: FullyConnected | Convolution, shift: int) -> KernelCode | str:
+def _kernel(layer: FullyConnected | Convolution, shift: int, *, widens: bool) -> KernelCode | str:
     if isinstance(layer, FullyConnected):
-        return fully_connected(layer, common_shift=shift)
+        return fully_connected(layer, common_shift=shift, widens=widens)
     if layer.is_depthwise and layer.input_shape[2] > 1:
         return depthwise(layer, common_shift=shift)
     if layer.is_depthwise:
         layer = _as_convolution(layer)
     if _is_one_window(layer):
-        return fully_connected(_as_fully_connected(layer), common_shift=shift)
+        return fully_connected(_as_fully_connected(layer), common_shift=shift, widens=widens)
     return convolution(layer, common_shift=shift)
 
 
