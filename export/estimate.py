@@ -3,7 +3,7 @@
 Generated assembly counts itself. The kernels in C (`export/kernels/scalar`) count for Armv7-M; the
 other operators in C are counted by a formula:
 
-instructions = call + outputs × (output + rescales × rescale) + sums × sum + macs × mac
+instructions = call + outputs × (output + rescales × rescale) + macs × mac
 
 The coefficients were fitted to counts by QEMU (`python -m benchmarks instruction_estimate` fits
 them again); the compiler vectorises and reorders by shape, so a layer may be off by the factors
@@ -53,8 +53,7 @@ class Coefficients:
         output: per output element: load bias, clamp, store.
         rescale_once: per scaling to int8 that rounds once.
         rescale_twice: per scaling that rounds twice.
-        sum: per inner product: set up its loop.
-        mac: per multiply-accumulate.
+        mac: per element that is added to a sum.
         low: actual / estimated is at least this.
         high: actual / estimated is at most this.
     """
@@ -63,15 +62,14 @@ class Coefficients:
     output: float
     rescale_once: float
     rescale_twice: float
-    sum: float
     mac: float
     low: float
     high: float
 
 
-THUMB1 = Coefficients(0.0, 18.9, 28.0, 27.5, 42.4, 7.0, 0.8, 1.25)
-THUMB2 = Coefficients(50.0, 9.3, 1.6, 4.8, 32.4, 5.0, 0.64, 1.95)
-MVE = Coefficients(22.2, 2.8, 6.4, 8.9, 21.2, 0.3, 0.68, 1.8)
+THUMB1 = Coefficients(0.0, 18.9, 28.0, 27.5, 7.0, 0.8, 1.25)
+THUMB2 = Coefficients(50.0, 9.3, 1.6, 4.8, 5.0, 0.64, 1.95)
+MVE = Coefficients(22.2, 2.8, 6.4, 8.9, 0.3, 0.68, 1.8)
 
 # Kernels, by the same benchmark. Armv6-M has neither 64-bit products nor `SMULL`; on Helium the
 # compiler vectorises the C where it can.
@@ -90,7 +88,7 @@ def coefficients(core: Core) -> Coefficients:
 
 
 def plain_c_instructions(
-    core: Core, *, outputs: int, rescales: int, rounding: Rounding, sums: int = 0, macs: int = 0
+    core: Core, *, outputs: int, rescales: int, rounding: Rounding, macs: int = 0
 ) -> int:
     """Estimated instructions of one call.
 
@@ -99,13 +97,12 @@ def plain_c_instructions(
         outputs: elements that it stores.
         rescales: scalings by a multiplier and a shift per output.
         rounding: the rule of these scalings.
-        sums: inner products.
-        macs: multiply-accumulates in all.
+        macs: elements that are added to sums, in all.
     """
     per = coefficients(core)
     rescale = per.rescale_once if rounding is Rounding.SINGLE else per.rescale_twice
     per_output = per.output + rescales * rescale
-    return round(per.call + outputs * per_output + sums * per.sum + macs * per.mac)
+    return round(per.call + outputs * per_output + macs * per.mac)
 
 
 def layer_instructions(code: KernelCode, core: Core) -> Count:

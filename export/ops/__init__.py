@@ -26,18 +26,16 @@ from export.ops.operator import (
     KernelOperator,
     Operand,
     Operator,
+    PlainOperator,
     Signature,
     TfliteOperator,
 )
 
-OPERATORS: dict[str, Operator] = {
+PLAIN_OPERATORS: dict[str, PlainOperator] = {
     "ADD": add,
     "AVERAGE_POOL_2D": average_pool_2d,
     "CONCATENATION": concatenation,
-    "CONV_2D": conv_2d,
-    "DEPTHWISE_CONV_2D": depthwise_conv_2d,
     "DEQUANTIZE": dequantize,
-    "FULLY_CONNECTED": fully_connected,
     "LOGISTIC": logistic,
     "MAX_POOL_2D": max_pool_2d,
     "MEAN": mean,
@@ -58,13 +56,17 @@ KERNEL_OPERATORS: dict[str, KernelOperator] = {
     "FULLY_CONNECTED": fully_connected,
 }
 
+OPERATORS: dict[str, Operator] = dict(sorted({**PLAIN_OPERATORS, **KERNEL_OPERATORS}.items()))
+
 __all__ = [
     "KERNEL_OPERATORS",
     "OPERATORS",
+    "PLAIN_OPERATORS",
     "Call",
     "KernelOperator",
     "Operand",
     "Operator",
+    "PlainOperator",
     "Signature",
     "TfliteOperator",
 ]

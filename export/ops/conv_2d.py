@@ -8,7 +8,6 @@ import numpy as np
 
 from export.arithmetic.accumulator import exact_product
 from export.arithmetic.fixed_point import requantize
-from export.kernels.scalar.select import scalar_kernel
 from export.ops.convolution import (
     convolution_layer,
     convolution_signature,
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from device_profiles.core import Core
-    from export.kernels.layer import Convolution, KernelCode
+    from export.kernels.layer import Convolution
     from export.render.onnx import OnnxWriter
 
 NAME = "CONV_2D"
@@ -73,11 +71,6 @@ def _rows(call: Call, resolved: Convolution, images: NDArray[np.int8]) -> NDArra
     weights = resolved.weights.reshape(len(resolved.bias), -1)
     sums = exact_product(np.concatenate(seen, axis=-1), weights) + resolved.bias
     return requantize(sums, resolved.requantisation)
-
-
-def emit_c(call: Call, symbol: str, core: Core) -> KernelCode:
-    """The plain C kernel; `kernels/select.py` has faster ones for some cores."""
-    return scalar_kernel(layer(call, symbol))
 
 
 def write_onnx(call: Call, onnx: OnnxWriter) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.arithmetic.fixed_point import requantize
-from export.kernels.scalar.select import scalar_kernel
 from export.ops.convolution import (
     convolution_layer,
     convolution_signature,
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from device_profiles.core import Core
-    from export.kernels.layer import Convolution, KernelCode
+    from export.kernels.layer import Convolution
     from export.render.onnx import OnnxWriter
 
 NAME = "DEPTHWISE_CONV_2D"
@@ -71,11 +69,6 @@ def reference(call: Call, *inputs: NDArray[Any] | None) -> tuple[NDArray[Any], .
         sums += np.repeat(seen, multiplier, axis=-1) * weights
     out = requantize(sums.astype(np.int64), resolved.requantisation)
     return (out.reshape(len(source), *call.output.shape),)
-
-
-def emit_c(call: Call, symbol: str, core: Core) -> KernelCode:
-    """The plain C kernel; `kernels/select.py` has faster ones for some cores."""
-    return scalar_kernel(layer(call, symbol))
 
 
 def write_onnx(call: Call, onnx: OnnxWriter) -> None:

@@ -17,8 +17,7 @@ from export.arithmetic.accumulator import (
 )
 from export.arithmetic.activation import ACTIVATIONS
 from export.arithmetic.fixed_point import requantize
-from export.kernels.layer import FullyConnected, KernelCode
-from export.kernels.scalar.select import scalar_kernel
+from export.kernels.layer import FullyConnected
 from export.ops.operator import Call, Operand, Shape, Signature, TfliteOperator
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from device_profiles.core import Core
     from export.render.onnx import OnnxWriter
 
 NAME = "FULLY_CONNECTED"
@@ -95,11 +93,6 @@ def reference(call: Call, *inputs: NDArray[Any] | None) -> tuple[NDArray[Any], .
     sums = exact_product(vectors - resolved.input_zero_point, resolved.weights) + resolved.bias
     out = requantize(sums, resolved.requantisation)
     return (out.reshape(len(source), *call.output.shape),)
-
-
-def emit_c(call: Call, symbol: str, core: Core) -> KernelCode:
-    """The plain C kernel; `kernels/select.py` has faster ones for some cores."""
-    return scalar_kernel(layer(call, symbol))
 
 
 def write_onnx(call: Call, onnx: OnnxWriter) -> None:

@@ -129,6 +129,16 @@ class Operator(Protocol):
     def reference(self, call: Call, *inputs: NDArray[Any] | None) -> tuple[NDArray[Any], ...]:
         """The specification, exact. Arrays are [rows, *shape]; constants have one row."""
 
+    def write_onnx(self, call: Call, onnx: OnnxWriter) -> None:
+        """Add the operator, in real numbers between DequantizeLinear and QuantizeLinear."""
+
+    def write_tflite(self, call: Call, schema: ModuleType) -> TfliteOperator:
+        """The operator in a TFLite file; `schema` is TFLite's object API."""
+
+
+class PlainOperator(Operator, Protocol):
+    """An operator that is the same C on every core."""
+
     def emit_c(self, call: Call, symbol: str, core: Core) -> KernelCode:
         """Portable C11 that computes what `reference` computes.
 
@@ -138,15 +148,9 @@ class Operator(Protocol):
             core: what the count of instructions is estimated for.
         """
 
-    def write_onnx(self, call: Call, onnx: OnnxWriter) -> None:
-        """Add the operator, in real numbers between DequantizeLinear and QuantizeLinear."""
-
-    def write_tflite(self, call: Call, schema: ModuleType) -> TfliteOperator:
-        """The operator in a TFLite file; `schema` is TFLite's object API."""
-
 
 class KernelOperator(Operator, Protocol):
-    """An operator of sums of products, which every class of cores has kernels for."""
+    """An operator of sums of products, which `export/kernels` has code for on every class."""
 
     def layer(self, call: Call, symbol: str) -> FullyConnected | Convolution:
         """The layer with every number resolved, as `export/kernels` takes it."""

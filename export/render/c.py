@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from export.c_text import block_comment, constant_table, constants_block, helpers_used, macros
 from export.kernels.select import select_kernels
-from export.ops import KERNEL_OPERATORS, OPERATORS
+from export.ops import KERNEL_OPERATORS, OPERATORS, PLAIN_OPERATORS
 from export.optimize import Choice, Optimize, choose_kernels
 from export.plan import scratch_name
 from export.verify import calls
@@ -117,7 +117,7 @@ def _kernels(every: tuple[Call, ...], core: Core) -> tuple[tuple[KernelCode, ...
     return tuple(
         kernels[index]
         if index in kernels
-        else (OPERATORS[call.node.op].emit_c(call, _symbol(index), core),)
+        else (PLAIN_OPERATORS[call.node.op].emit_c(call, _symbol(index), core),)
         for index, call in enumerate(every)
     )
 
