@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from device_profiles.energy_model import Cycles
     from edge_runtime.wire.bundle import Bundle
     from hil_tests.target import Reply, Target
 
@@ -42,6 +43,7 @@ def run_benchmark(
     scenarios: int,
     seed: int,
     out: Path,
+    cycles: Cycles | None = None,
     publisher: Publisher | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
@@ -56,6 +58,7 @@ def run_benchmark(
         scenarios: how many, >= 1.
         seed: of the scenarios; the same seed gives the same returns on every target.
         out: folder for the result; made when missing.
+        cycles: of one inference, as the profiler estimates them; None: not profiled.
         publisher: receives the result after every scenario.
         progress: called with (scenarios done, scenarios in all).
 
@@ -88,7 +91,7 @@ def run_benchmark(
     written_s = time.monotonic()
     try:
         for scenario in pv.make_scenarios(scenarios, seed):
-            result = _extend(result, bundle, run_scenario(bundle, target, scenario))
+            result = _extend(result, bundle, run_scenario(bundle, target, scenario), cycles)
             if time.monotonic() - written_s >= WRITE_EVERY_S:
                 write_result(result, out / RESULT)
                 written_s = time.monotonic()
@@ -101,10 +104,12 @@ def run_benchmark(
     return result
 
 
-def _extend(result: Result, bundle: Bundle, scenario: ScenarioResult) -> Result:
+def _extend(
+    result: Result, bundle: Bundle, scenario: ScenarioResult, cycles: Cycles | None
+) -> Result:
     """The result with one more scenario, its figures made anew."""
     done = (*result.scenarios, scenario)
-    measures, missing = measures_of(bundle, result.target, done)
+    measures, missing = measures_of(bundle, result.target, done, cycles)
     return replace(
         result,
         scenarios=done,

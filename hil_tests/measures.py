@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import device_profiles
-from device_profiles.energy_model import decision_energy
+from device_profiles.energy_model import DecisionEnergy, decision_energy, inference_energy
 from hil_tests.result import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from device_profiles.energy_model import Cycles
     from edge_runtime.wire.bundle import Bundle
     from hil_tests.result import ScenarioResult
 
@@ -20,7 +21,7 @@ COUNTED = "executed instructions, QEMU -icount shift=0, the board's cycle source
 
 
 def measures_of(
-    bundle: Bundle, target: str, done: Iterable[ScenarioResult]
+    bundle: Bundle, target: str, done: Iterable[ScenarioResult], cycles: Cycles | None
 ) -> tuple[tuple[Measure, ...], dict[str, str]]:
     """Figures of a run, and for each that is absent the reason.
 
@@ -28,9 +29,10 @@ def measures_of(
         bundle: the model that ran.
         target: `qemu` or `local`.
         done: finished scenarios, at least one.
+        cycles: of one inference, as the profiler estimates them; None where nothing was profiled.
     """
     done = tuple(done)
-    energies, missing = _energies(bundle, target, done)
+    energies, missing = _energies(bundle, target, done, cycles)
     return (*_quality(done), *_counts(target, done), *_memory(bundle), *energies), missing
 
 
@@ -83,23 +85,32 @@ def _sized(name: str, value: int, limit: int | None, source: str) -> Measure:
 
 
 def _energies(
-    bundle: Bundle, target: str, done: tuple[ScenarioResult, ...]
+    bundle: Bundle, target: str, done: tuple[ScenarioResult, ...], cycles: Cycles | None
 ) -> tuple[tuple[Measure, ...], dict[str, str]]:
-    """Joules per decision by state: from counted instructions, else from the export's estimate."""
-    instructions = [n for s in done for n in s.instructions]
-    if target == "qemu" and instructions:
-        profile = device_profiles.load(bundle.device_id)
-        payload_bytes = round(float(np.mean([n for s in done for n in s.link_bytes])))
-        record = decision_energy(
-            profile, instructions=float(np.mean(instructions)), payload_bytes=payload_bytes
-        ).as_record()
+    """Joules per decision by state: from profiled cycles, else from the export's estimate."""
+    measures: list[Measure] = []
+    if target == "qemu" and cycles is not None:
+        measures.append(
+            Measure(
+                "cycles_per_inference",
+                cycles.value,
+                "",
+                "modelled",
+                cycles.source,
+                cycles.low,
+                cycles.high,
+            )
+        )
+        record = _profiled(bundle, done, cycles).as_record()
     else:
         record = bundle.cost["energy"]
     if record is None:
-        return (), {"decision_joules": f"{bundle.device_id} has no counted inference here"}
+        return tuple(measures), {
+            "decision_joules": f"{bundle.device_id} has no counted inference here"
+        }
     limit = (bundle.cost.get("budget") or {}).get("joules_per_decision")
     states = {f"{state}_joules": energy for state, energy in record["states"].items()}
-    measures = [_joules(name, energy, None) for name, energy in states.items()]
+    measures += [_joules(name, energy, None) for name, energy in states.items()]
     if record["total"] is not None:
         measures.append(_joules("decision_joules", record["total"], limit))
     missing = {
@@ -107,6 +118,18 @@ def _energies(
         for state, figure in record["missing"].items()
     }
     return tuple(measures), missing
+
+
+def _profiled(bundle: Bundle, done: tuple[ScenarioResult, ...], cycles: Cycles) -> DecisionEnergy:
+    """One decision, its inference by the profiler's cycles."""
+    profile = device_profiles.load(bundle.device_id)
+    instructions = float(np.mean([n for s in done for n in s.instructions]))
+    payload_bytes = round(float(np.mean([n for s in done for n in s.link_bytes])))
+    energy = decision_energy(profile, instructions=instructions, payload_bytes=payload_bytes)
+    if "inference" not in energy.states:
+        return energy
+    inference = inference_energy(profile, cycles)
+    return DecisionEnergy({**energy.states, "inference": inference}, energy.missing)
 
 
 def _joules(name: str, energy: Mapping[str, Any], limit: float | None) -> Measure:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil_tests.bench import run_benchmark
 from hil_tests.local import open_local
+from hil_tests.profile_bundle import golden_rows, profile_bundle
 from hil_tests.publish import open_publisher
 from hil_tests.qemu import board_for, open_qemu
 from hil_tests.report import write_report
@@ -15,13 +18,14 @@ from jouleloop.programs import require_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from device_profiles.energy_model import Cycles
     from edge_runtime.wire.bundle import Bundle
     from hil_tests.result import Result
     from hil_tests.target import Target
 
 REPORT = "report.html"
+PROFILED_ROWS = 4
 
 
 def run_session(
@@ -55,8 +59,10 @@ def run_session(
         require_package(package)
     with ExitStack() as stack:
         opened: Target
+        cycles = None
         if target == "qemu":
             board = board_for(bundle, device)
+            cycles = _profiled_cycles(bundle)
             opened = stack.enter_context(open_qemu(bundle, board))
             measured = board.id
         elif device not in (None, bundle.device_id):
@@ -76,8 +82,16 @@ def run_session(
             scenarios=scenarios,
             seed=seed,
             out=out,
+            cycles=cycles,
             publisher=publisher,
             progress=progress,
         )
     write_report(out / REPORT, bundle, (result,))
     return result
+
+
+def _profiled_cycles(bundle: Bundle) -> Cycles:
+    """Cycles of one inference, from a few golden rows under the profiler."""
+    with tempfile.TemporaryDirectory(prefix="jouleloop-") as folder:
+        rows = golden_rows(bundle)[:PROFILED_ROWS]
+        return profile_bundle(bundle, rows, Path(folder)).profile.cycles
