@@ -155,7 +155,8 @@ def _source(layer: FullyConnected, scaling: Scaling, parts: list[_Part], scale: 
         f"{calls}"
         # Not initialised as a whole: the compiler would keep a constant copy with an absolute
         # address in it, which a module that is loaded elsewhere cannot have.
-        f"    jl_m55_scale how = {{{scaling.zero_point}, {scaling.minimum}, {scaling.maximum}, 0}};\n"
+        f"    jl_m55_scale how = {{{scaling.zero_point}, {scaling.minimum}, "
+        f"{scaling.maximum}, 0}};\n"
         f"    how.table = {name}_scale;\n"
         f"    {scale.symbol}(accumulators, out, &how, {outputs});\n"
         "}\n"
