@@ -1,7 +1,7 @@
 """Export a model and profile it, by the two commands that anyone can run, and check every output.
 
-What is measured stays in `out/benchmarks/<device>/`: the model, its rows, the bundle and what
-`jouleloop profile --keep` leaves, so that the commands in a figure's source run as they stand.
+What is measured stays in `out/benchmarks/<device>-<mode>/`: the model, its rows, the bundle and
+what `jouleloop profile --keep` leaves, so that the commands in a figure's source run as they stand.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from benchmarks._peers import AD, KWS, METHOD, MLP, peers_of
 from export.frontend.tflite import read_tflite
 from export.graph import Rounding
 from export.interpret import run
+from export.optimize import Optimize
 from hil_tests.result import Measure
 from tests.export.graphs import rows_for
 from tests.shared_data import shared_folder
@@ -58,6 +59,7 @@ class Measured:
     Args:
         model: file name without its end.
         device: profile id.
+        optimize: what the module was made for.
         macs: multiply-accumulates of one inference.
         profile: what `jouleloop profile --json` prints.
         export_s: how long `jouleloop export` took.
@@ -68,6 +70,7 @@ class Measured:
 
     model: str
     device: str
+    optimize: Optimize
     macs: int
     profile: dict[str, Any]
     export_s: float
@@ -76,22 +79,29 @@ class Measured:
     commands: tuple[str, str]
 
     @property
+    def name(self) -> str:
+        """The model, and the mode where it is not the default."""
+        is_default = self.optimize is Optimize.SPEED
+        return self.model if is_default else f"{self.model} --optimize {self.optimize}"
+
+    @property
     def instructions(self) -> float:
         """Of one inference, the mean of all rows."""
         return float(self.profile["instructions"])
 
 
-def measure_models(device: str, limits: Mapping[str, Limits]) -> list[Measured]:
-    """Every model that is at hand, on one device; says which is not."""
-    found = []
+def measure_models(
+    device: str, limits: Mapping[str, Limits], optimize: Optimize = Optimize.SPEED
+) -> list[Measure]:
+    """The figures of every model that is at hand, on one device; says which is not."""
+    assert set(limits) <= set(MODELS), "limits for a model that is not measured"
+    found: list[Measure] = []
     for model in MODELS:
         if is_absent(model):
             where = f"{SHARED[model]}/{model}.tflite"
             print(f"{model}: left out, shared data {where} is absent (JOULELOOP_SHARED names it)")
             continue
-        found.append(measure(model, device))
-    unknown = set(limits) - set(MODELS)
-    assert not unknown, f"limits for models that are not measured: {unknown}"
+        found += measures(measure(model, device, optimize), limits.get(model, Limits()))
     return found
 
 
@@ -101,9 +111,9 @@ def is_absent(model: str) -> bool:
 
 
 @functools.cache
-def measure(model: str, device: str) -> Measured:
+def measure(model: str, device: str, optimize: Optimize = Optimize.SPEED) -> Measured:
     """Export one model, profile it and compare every output."""
-    folder = OUT / device
+    folder = OUT / f"{device}-{optimize}"
     path, golden = _model_file(model, folder)
     graph = read_tflite(path, Rounding.DOUBLE)
     made = rows_for(graph, ROWS)[graph.inputs[0]].reshape(-1, graph.tensors[graph.inputs[0]].size)
@@ -111,14 +121,8 @@ def measure(model: str, device: str) -> Measured:
     names = {end: folder / f"{model}{end}" for end in (".jlb", ".npy", ".out.npy", ".keep")}
     np.save(names[".npy"], rows)
     export: list[str | Path] = [
-        "export",
-        path,
-        "--device",
-        device,
-        "--rounding",
-        "double",
-        "--out",
-        names[".jlb"],
+        *("export", path, "--device", device, "--rounding", "double", "--optimize", optimize),
+        *("--out", names[".jlb"]),
     ]
     profile: list[str | Path] = [
         *("profile", names[".jlb"], "--target", "qemu", "--input", names[".npy"]),
@@ -137,6 +141,7 @@ def measure(model: str, device: str) -> Measured:
     return Measured(
         model,
         device,
+        optimize,
         sum(layer["macs"] for layer in exported["cost"]["layers"]),
         profiled,
         export_s,
@@ -174,7 +179,7 @@ def _line(arguments: list[str | Path]) -> str:
 
 def measures(measured: Measured, limits: Limits) -> Iterator[Measure]:
     """The figures of one model, those of its peers beside them."""
-    profile, name = measured.profile, measured.model
+    profile, name = measured.profile, measured.name
     source = "; ".join(measured.commands)
 
     def figure(what: str, value: float, unit: str = "", limit: float | None = None) -> Measure:
@@ -217,7 +222,7 @@ def _beside_peers(measured: Measured, source: str) -> Iterator[Measure]:
             ("flash, model included" if peer.holds_model else "flash", peer.flash_bytes, flash),
         ):
             yield Measure(
-                f"{measured.model}: {what}, {peer.engine}{note} / ours",
+                f"{measured.name}: {what}, {peer.engine}{note} / ours",
                 theirs / mine,
                 "",
                 "measured",

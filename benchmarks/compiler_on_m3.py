@@ -7,7 +7,9 @@ ratio is of executed instructions to those of the Cortex-M4F for the same model.
 
 from __future__ import annotations
 
-from benchmarks._compiler import Limits, measure, measure_models, measures
+from itertools import filterfalse
+
+from benchmarks._compiler import MODELS, Limits, is_absent, measure, measure_models
 from benchmarks._peers import KWS
 from benchmarks.compiler_on_m4 import DEVICE as DSP_DEVICE
 from hil_tests.result import Measure
@@ -18,17 +20,15 @@ LIMITS = {KWS: Limits(instructions_per_mac=3.5, export_s=15)}
 
 def main() -> list[Measure]:
     """The figures of every model, and their ratio to the Cortex-M4F's."""
-    found: list[Measure] = []
-    for measured in measure_models(DEVICE, LIMITS):
-        found += measures(measured, LIMITS.get(measured.model, Limits()))
-        packed = measure(measured.model, DSP_DEVICE)
-        found.append(
-            Measure(
-                f"{measured.model}: instructions, scalar / DSP",
-                measured.instructions / packed.instructions,
-                "",
-                "measured",
-                "; ".join((*measured.commands, *packed.commands)),
-            )
-        )
-    return found
+    return [*measure_models(DEVICE, LIMITS), *map(_ratio, filterfalse(is_absent, MODELS))]
+
+
+def _ratio(model: str) -> Measure:
+    scalar, packed = measure(model, DEVICE), measure(model, DSP_DEVICE)
+    return Measure(
+        f"{model}: instructions, scalar / DSP",
+        scalar.instructions / packed.instructions,
+        "",
+        "measured",
+        "; ".join((*scalar.commands, *packed.commands)),
+    )

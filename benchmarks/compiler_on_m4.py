@@ -1,15 +1,16 @@
 """The compiler on a Cortex-M4F: instructions and bytes, beside TFLM with CMSIS-NN and others.
 
-`--rounding double`, default optimisation, on the emulated mps2-an386; every output of every row is
-compared with the interpreter, and with TensorFlow Lite Micro's where its rows are at hand.
+`--rounding double`, either `--optimize` mode, on the emulated mps2-an386; every output of every row
+is compared with the interpreter, and with TensorFlow Lite Micro's where its rows are at hand.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks._compiler import Limits, measure_models, measures
+from benchmarks._compiler import Limits, measure_models
 from benchmarks._peers import AD, KWS, MLP
+from export.optimize import Optimize
 
 if TYPE_CHECKING:
     from hil_tests.result import Measure
@@ -21,12 +22,16 @@ LIMITS = {
     AD: Limits(225e3, None, 3 * KIB, 6 * KIB),
     MLP: Limits(6_800, None, int(0.4 * KIB), 4 * KIB),
 }
+MEMORY_LIMITS = {
+    KWS: Limits(4e6, None, 10 * KIB),
+    AD: Limits(300e3, None, 2 * KIB),
+    MLP: Limits(9_000, None, int(0.3 * KIB)),
+}
 
 
 def main() -> list[Measure]:
-    """The figures of every model."""
+    """The figures of every model in both modes."""
     return [
-        measure
-        for measured in measure_models(DEVICE, LIMITS)
-        for measure in measures(measured, LIMITS.get(measured.model, Limits()))
+        *measure_models(DEVICE, LIMITS),
+        *measure_models(DEVICE, MEMORY_LIMITS, Optimize.MEMORY),
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks._compiler import Limits, measure_models, measures
+from benchmarks._compiler import Limits, measure_models
 from benchmarks._peers import AD, KWS, MLP
 
 if TYPE_CHECKING:
@@ -26,8 +26,4 @@ LIMITS = {
 
 def main() -> list[Measure]:
     """The figures of every model."""
-    return [
-        measure
-        for measured in measure_models(DEVICE, LIMITS)
-        for measure in measures(measured, LIMITS.get(measured.model, Limits()))
-    ]
+    return measure_models(DEVICE, LIMITS)
