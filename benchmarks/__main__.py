@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import benchmarks
-from hil_tests.report import format_quantity
+from hil_tests.report import format_interval, format_quantity
 from jouleloop.errors import EXIT_USAGE, EXIT_USER
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def run(name: str, console: Console) -> bool:
     """Run a benchmark, print and write its figures; returns whether all keep their limits."""
     module = importlib.import_module(f"benchmarks.{name}")
     measures: Sequence[Measure] = module.main()
-    table = Table("figure", "value", "limit", "kind")
+    table = Table("figure", "value", "interval", "limit", "kind")
     table.title = f"{name}: {_summary(module.__doc__)}"
     for measure in measures:
         limit = "" if measure.limit is None else format_quantity(measure.limit, measure.unit)
         value = format_quantity(measure.value, measure.unit) + (" OVER" if _over(measure) else "")
-        table.add_row(measure.name, value, limit, measure.kind)
+        table.add_row(measure.name, value, format_interval(measure), limit, measure.kind)
     console.print(table)
     OUT.mkdir(parents=True, exist_ok=True)
     record = json.dumps([asdict(measure) for measure in measures], indent=2)
