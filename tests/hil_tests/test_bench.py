@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def test_killed_midway_leaves_a_partial_result_and_no_qemu(
 ) -> None:
     out = tmp_path / "out"
     command = bench_command(policy_path, out, "--scenarios", "2000")
-    marker = {"JOULELOOP_TEST_RUN": tmp_path.name}
+    marker = {"JOULELOOP_TEST_RUN": str(tmp_path)}
     with subprocess.Popen(command, env=os.environ | marker, stderr=subprocess.DEVNULL) as bench:
         _wait_for_scenarios(out / RESULT, bench)
         bench.send_signal(how)
@@ -125,20 +126,21 @@ def test_killed_midway_leaves_a_partial_result_and_no_qemu(
     record = json.loads((out / RESULT).read_text(encoding="utf-8"))
     assert record["complete"] is False
     assert record["scenarios"]
-    _wait_until_gone(tmp_path.name)
+    _wait_until_gone(str(tmp_path))
 
 
 def _wait_for_scenarios(path: Path, bench: subprocess.Popen[bytes]) -> None:
     while bench.poll() is None:  # pytest's timeout ends a run that never gets there
         if path.exists() and json.loads(path.read_text(encoding="utf-8"))["scenarios"]:
             return
+        time.sleep(0.05)
     raise AssertionError(f"the bench ended by itself with {bench.returncode}")
 
 
 def _wait_until_gone(marker: str) -> None:
     """Children inherit the environment: no process that carries the marker may remain."""
     while any(marker.encode() in _environment(entry) for entry in Path("/proc").glob("[0-9]*")):
-        pass  # the kernel reaps the orphan at once; pytest's timeout ends a leak
+        time.sleep(0.05)  # the kernel reaps the orphan at once; pytest's timeout ends a leak
 
 
 def _environment(process: Path) -> bytes:
