@@ -117,6 +117,26 @@ static inline int64_t jl_scale_twice(int32_t value, int32_t multiplier, int32_t 
     return (high >> -shift) + ((high & mask) > threshold ? 1 : 0);
 }
 """,
+    "jl_load_bytes": """\
+/* Four bytes as a word, from any address. */
+static inline uint32_t jl_load_bytes(const int8_t *at) {
+    return (uint32_t)(uint8_t)at[0] | (uint32_t)(uint8_t)at[1] << 8 |
+           (uint32_t)(uint8_t)at[2] << 16 | (uint32_t)(uint8_t)at[3] << 24;
+}
+""",
+    "jl_add_bytes": """\
+#ifdef __ARM_FEATURE_SIMD32
+#include <arm_acle.h>
+#endif
+/* Add bytes 0 and 2 of a word to two sums in halves, neither of which may overflow. */
+static inline uint32_t jl_add_bytes(uint32_t sums, uint32_t word) {
+#ifdef __ARM_FEATURE_SIMD32
+    return (uint32_t)__uxtab16((int16x2_t)sums, (int8x4_t)word);
+#else
+    return sums + (word & 0x00ff00ffu);
+#endif
+}
+""",
     "jl_doubling_high_multiply": """\
 /* a * b / 2^31, rounded, ties upwards; not for both -2^31. */
 static inline int32_t jl_doubling_high_multiply(int32_t a, int32_t b) {

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from export.arithmetic.activation import ACTIVATIONS, activation_range
 from export.arithmetic.window import Window
 from export.c_text import macro_prefix, macros
-from export.estimate import plain_c_instructions
+from export.estimate import PLAIN_C, plain_c_instructions
 from export.graph import Rounding
 from export.kernels.layer import KernelCode
 from export.ops.attribute_values import PAIR
@@ -73,14 +72,50 @@ def emit_pool(
         core: what the count of instructions is estimated for.
         start: value of `value` before a window.
         take: C that brings `element` into `value`.
-        finish: C that makes `value` the output before its clamp; it sees `top`, `bottom`, `left`
-            and `right`, the edges of the part.
+        finish: C that makes `value` the output before its clamp; it sees what `pool_function` says.
     """
-    window, prefix = pool_window(call), macro_prefix(symbol)
+    prefix = macro_prefix(symbol)
+    body = f"""\
+for (int32_t channel = 0; channel < {prefix}_CHANNELS; channel++) {{
+    int32_t value = {start};
+    for (int32_t row = top; row < bottom; row++) {{
+        for (int32_t column = left; column < right; column++) {{
+            const int32_t pixel = row * {prefix}_IN_WIDTH + column;
+            const int32_t element = in[pixel * {prefix}_CHANNELS + channel];
+            {take}
+        }}
+    }}
+{textwrap.indent(finish, "    ")}\
+    *out++ = jl_clamp(value, {prefix}_MINIMUM, {prefix}_MAXIMUM);
+}}
+"""
+    instructions = plain_c_instructions(
+        core,
+        outputs=call.output.size,
+        rescales=0,
+        rounding=Rounding.SINGLE,
+        macs=call.output.size * math.prod(pool_window(call).size),
+    )
+    source = pool_function(call, symbol, body)
+    return KernelCode(symbol, source, ".c", 0, 0, instructions, 0, PLAIN_C)
+
+
+def pool_function(call: Call, symbol: str, body: str, helper: str = "") -> str:
+    """C that runs `body` at every position of the window.
+
+    Args:
+        call: what to compute.
+        symbol: name of the function.
+        body: C for one position; it sees `in`, the image, `top`, `bottom`, `left` and `right`, the
+            edges of the part of the window that lies inside it, and `out`, which it advances.
+        helper: C that stands before the function.
+    """
+    prefix = macro_prefix(symbol)
+    image, window = _as_line(call.input(0).shape, pool_window(call))
     minimum, maximum = pool_clamps(call)
     sizes = {
-        "IN_HEIGHT": call.input(0).shape[1],
-        "IN_WIDTH": call.input(0).shape[2],
+        "IN_HEIGHT": image[0],
+        "IN_WIDTH": image[1],
         "OUT_HEIGHT": window.output[0],
         "OUT_WIDTH": window.output[1],
         "CHANNELS": call.output.shape[3],
@@ -93,41 +128,53 @@ def emit_pool(
         "MINIMUM": minimum,
         "MAXIMUM": maximum,
     }
-    body = f"""\
+    edges = (_CLIPPED_EDGES if window.is_padded else _EDGES).format(prefix=prefix)
+    function = f"""\
 static void {symbol}(const int8_t *in, int8_t *out) {{
     for (int32_t position = 0; position < {prefix}_OUT_HEIGHT * {prefix}_OUT_WIDTH; position++) {{
-        const int32_t y = position / {prefix}_OUT_WIDTH * {prefix}_STRIDE_Y - {prefix}_PAD_TOP;
-        const int32_t x = position % {prefix}_OUT_WIDTH * {prefix}_STRIDE_X - {prefix}_PAD_LEFT;
-        const int32_t below = y + {prefix}_KERNEL_HEIGHT;
-        const int32_t beside = x + {prefix}_KERNEL_WIDTH;
-        const int32_t top = y < 0 ? 0 : y;
-        const int32_t left = x < 0 ? 0 : x;
-        const int32_t bottom = below > {prefix}_IN_HEIGHT ? {prefix}_IN_HEIGHT : below;
-        const int32_t right = beside > {prefix}_IN_WIDTH ? {prefix}_IN_WIDTH : beside;
-        for (int32_t channel = 0; channel < {prefix}_CHANNELS; channel++) {{
-            int32_t value = {start};
-            for (int32_t row = top; row < bottom; row++) {{
-                for (int32_t column = left; column < right; column++) {{
-                    const int32_t pixel = row * {prefix}_IN_WIDTH + column;
-                    const int32_t element = in[pixel * {prefix}_CHANNELS + channel];
-                    {take}
-                }}
-            }}
-{textwrap.indent(finish, " " * 12)}\
-            *out++ = jl_clamp(value, {prefix}_MINIMUM, {prefix}_MAXIMUM);
-        }}
+{textwrap.indent(edges + body, " " * 8)}\
     }}
 }}
 """
-    instructions = plain_c_instructions(
-        core,
-        outputs=call.output.size,
-        rescales=0,
-        rounding=Rounding.SINGLE,
-        macs=call.output.size * int(np.prod(window.size)),
+    used = {name: value for name, value in sizes.items() if f"{prefix}_{name}" in helper + function}
+    return "\n".join(part for part in (macros(prefix, used), helper, function) if part)
+
+
+_EDGES = """\
+const int32_t top = position / {prefix}_OUT_WIDTH * {prefix}_STRIDE_Y;
+const int32_t left = position % {prefix}_OUT_WIDTH * {prefix}_STRIDE_X;
+const int32_t bottom = top + {prefix}_KERNEL_HEIGHT;
+const int32_t right = left + {prefix}_KERNEL_WIDTH;
+"""
+_CLIPPED_EDGES = """\
+const int32_t y = position / {prefix}_OUT_WIDTH * {prefix}_STRIDE_Y - {prefix}_PAD_TOP;
+const int32_t x = position % {prefix}_OUT_WIDTH * {prefix}_STRIDE_X - {prefix}_PAD_LEFT;
+const int32_t below = y + {prefix}_KERNEL_HEIGHT;
+const int32_t beside = x + {prefix}_KERNEL_WIDTH;
+const int32_t top = y < 0 ? 0 : y;
+const int32_t left = x < 0 ? 0 : x;
+const int32_t bottom = below > {prefix}_IN_HEIGHT ? {prefix}_IN_HEIGHT : below;
+const int32_t right = beside > {prefix}_IN_WIDTH ? {prefix}_IN_WIDTH : beside;
+"""
+
+
+def _as_line(shape: Shape, window: Window) -> tuple[tuple[int, int], Window]:
+    """Height and width of the image, and the window; one long row where it spans whole rows.
+
+    A loop over one row of many pixels costs less than one over rows of few.
+    """
+    height, width = shape[1:3]
+    if window.size[1] != width or window.output[1] != 1 or window.before[1] or window.after[1]:
+        return (height, width), window
+    line = Window(
+        size=(1, window.size[0] * width),
+        stride=(1, window.stride[0] * width),
+        dilation=(1, 1),
+        before=(0, window.before[0] * width),
+        after=(0, window.after[0] * width),
+        output=(1, window.output[0]),
     )
-    source = f"{macros(prefix, sizes)}\n{body}"
-    return KernelCode(symbol, source, ".c", 0, 0, instructions, 0, "plain C")
+    return (1, height * width), line
 
 
 def write_onnx_pool(call: Call, onnx: OnnxWriter, op_type: str, **attributes: Any) -> None:
