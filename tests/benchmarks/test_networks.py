@@ -18,6 +18,7 @@ from export.graph import Rounding
 from export.interpret import run, run_all
 from export.link import link_module
 from export.ops import OPERATORS
+from export.optimize import Optimize
 from export.passes import lower
 from export.pipeline import ExportOptions, export_model
 from export.render.c import render_c
@@ -100,8 +101,8 @@ def test_the_mlp_is_litert_s_under_single_rounding(files: dict[str, Path]) -> No
     assert np.array_equal(got.reshape(-1), theirs.reshape(-1))
 
 
-def exported_module(path: Path, device: str) -> bytes:
-    options = ExportOptions(rounding=Rounding.DOUBLE, native=True)
+def exported_module(path: Path, device: str, optimize: Optimize = Optimize.SPEED) -> bytes:
+    options = ExportOptions(rounding=Rounding.DOUBLE, native=True, optimize=optimize)
     bundle = export_model(path, device_profiles.load(device), options)
     return parse_image(bundle.native).payload
 
@@ -133,6 +134,20 @@ def test_a_shared_model_on_a_core_is_what_tensorflow_lite_micro_computed(
     rows = golden["inputs"].reshape(len(golden["inputs"]), -1)
     ran = run_on(device, exported_module(path, device), rows, tmp_path)
     np.testing.assert_array_equal(ran.outputs, golden["outputs"].reshape(len(rows), -1))
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("name", ["ds_cnn_49x10", "residual_mlp"])
+def test_the_smallest_arena_gives_the_same_outputs(
+    name: str, files: dict[str, Path], tmp_path: Path
+) -> None:
+    graph = read_tflite(files[name], Rounding.DOUBLE)
+    rows = rows_for(graph, 10)
+    fast, small = (exported_module(files[name], "mps2-an386", mode) for mode in Optimize)
+    assert parse_module(small).arena_bytes <= parse_module(fast).arena_bytes
+    ran = run_on("mps2-an386", small, packed(rows), tmp_path)
+    expected = run(graph, rows)[graph.outputs[0]]
+    np.testing.assert_array_equal(ran.outputs, expected.reshape(len(ran.outputs), -1))
 
 
 def every_tensor_is_an_output(graph: QGraph) -> QGraph:
