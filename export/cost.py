@@ -11,20 +11,28 @@ from export.ops import OPERATORS
 from export.verify import calls
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from device_profiles import Core, DeviceProfile
     from export.budget import Budget
     from export.graph import QGraph
     from export.link import Module
+    from export.optimize import Optimize
     from export.render.c import Layer, Program
     from jouleloop.energy import Energy
 
 
 @dataclass(frozen=True)
 class FlashCost:
-    """Flash of the native module; the limit is the device's flash or the budget."""
+    """Flash of the native module; the limit is the device's flash or the budget.
+
+    `weights_bytes` are int8 weights, int32 biases, multipliers and shifts per channel, `code_bytes`
+    every other byte. The ELF file's section `.weights` also holds `packing_bytes` of the code.
+    """
 
     module_bytes: int
     code_bytes: int
+    packing_bytes: int
     weights_bytes: int
     limit_bytes: int | None
     limit_source: str
@@ -32,9 +40,15 @@ class FlashCost:
 
 @dataclass(frozen=True)
 class RamCost:
-    """RAM of one inference: the arena, the stack, and the caller's buffers for input and output."""
+    """RAM of one inference: the arena, the stack, and the caller's buffers for input and output.
+
+    `arena_lower_bound_bytes` is what the fullest layer holds; `arena_is_smallest` says that no plan
+    of the same buffers is smaller than `arena_bytes`.
+    """
 
     arena_bytes: int
+    arena_lower_bound_bytes: int
+    arena_is_smallest: bool
     stack_bytes: int
     input_bytes: int
     output_bytes: int
@@ -65,6 +79,14 @@ class LayerCost:
 
 
 @dataclass(frozen=True)
+class Mode:
+    """What one mode of `--optimize` would take; instructions are estimated."""
+
+    arena_bytes: int
+    instructions: int
+
+
+@dataclass(frozen=True)
 class Cost:
     """The cost of a model on a device.
 
@@ -76,6 +98,8 @@ class Cost:
         layers: in order of execution.
         instructions: of one inference; None without a native module.
         energy: of one decision; None without a native module.
+        optimize: the mode that the module was made for; None without one.
+        modes: what each mode would take.
     """
 
     device: str
@@ -85,6 +109,8 @@ class Cost:
     layers: tuple[LayerCost, ...]
     instructions: Count | None
     energy: DecisionEnergy | None
+    optimize: Optimize | None
+    modes: Mapping[Optimize, Mode]
 
     def as_record(self) -> dict[str, Any]:
         """The record for `cost.json`, without the budget."""
@@ -97,6 +123,8 @@ class Cost:
             "layers": [asdict(layer) for layer in self.layers],
             "instructions": None if self.instructions is None else asdict(self.instructions),
             "energy": None if self.energy is None else self.energy.as_record(),
+            "optimize": None if self.optimize is None else str(self.optimize),
+            "modes": {str(mode): asdict(cost) for mode, cost in self.modes.items()},
         }
 
 
@@ -140,11 +168,14 @@ def native_cost(
     flash = FlashCost(
         len(module.content),
         module.code_bytes,
+        module.packing_bytes,
         module.weights_bytes,
         *_limit(budget.flash_bytes, "--budget-flash", profile.flash_bytes, profile),
     )
     ram = RamCost(
         program.plan.arena_bytes,
+        program.plan.lower_bound_bytes,
+        program.plan.is_smallest,
         module.stack_bytes,
         sum(graph.tensors[name].size for name in graph.inputs),
         sum(graph.tensors[name].size for name in graph.outputs),
@@ -156,7 +187,21 @@ def native_cost(
         for layer, arena in zip(program.layers, program.plan.layer_bytes, strict=True)
     )
     energy_device = silicon.id if silicon is not None and inference is not None else None
-    return Cost(profile.id, energy_device, flash, ram, layers, instructions, energy)
+    modes = {
+        mode: Mode(choice.plan.arena_bytes, round(choice.instructions))
+        for mode, choice in program.choices.items()
+    }
+    return Cost(
+        profile.id,
+        energy_device,
+        flash,
+        ram,
+        layers,
+        instructions,
+        energy,
+        program.optimize,
+        modes,
+    )
 
 
 def portable_cost(profile: DeviceProfile, graph: QGraph) -> Cost:
@@ -174,7 +219,7 @@ def portable_cost(profile: DeviceProfile, graph: QGraph) -> Cost:
         )
         for call in calls(graph)
     )
-    return Cost(profile.id, None, None, None, layers, None, None)
+    return Cost(profile.id, None, None, None, layers, None, None, None, {})
 
 
 def _limit(

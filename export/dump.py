@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from export.graph import QGraph, Tensor
@@ -35,15 +36,31 @@ def _tensor_text(tensor: Tensor) -> str:
     return f"{text} scale {tensor.scale:.9g} zero point {tensor.zero_point}{per}"
 
 
-def plan_text(plan: Plan) -> str:
-    """Offsets, and the arena's use by layer as a chart."""
-    lines = [f"arena {plan.arena_bytes} bytes"]
+def plan_text(plan: Plan, layers: Sequence[str]) -> str:
+    """Offsets, and the arena's use by layer as a chart.
+
+    Args:
+        plan: the arena.
+        layers: their names, in order of execution.
+    """
+    gap = plan.arena_bytes - plan.lower_bound_bytes
+    proof = ", no plan is smaller" if plan.is_smallest else ""
+    lines = [f"arena {plan.arena_bytes} bytes, {gap} above the fullest layer{proof}"]
     for name, offset in sorted(plan.offsets.items(), key=lambda item: (item[1], item[0])):
         lines.append(f"{offset:>8} {name.replace(chr(0), '')}")
-    widest = max(plan.layer_bytes, default=0) or 1
-    for layer, used in enumerate(plan.layer_bytes):
-        lines.append(f"layer{layer:<4}{used:>8} {'#' * round(50 * used / widest)}")
+    width = max(map(len, layers), default=0)
+    for name, used in zip(layers, plan.layer_bytes, strict=True):
+        lines.append(f"{name:<{width}} {used:>8} {bar(used, plan.arena_bytes, 50)}".rstrip())
     return "\n".join(lines) + "\n"
+
+
+def bar(part: int, whole: int, width: int) -> str:
+    """A bar of a chart, `width` characters for the whole.
+
+    >>> bar(3, 4, 8)
+    '######'
+    """
+    return "#" * round(width * part / (whole or 1))
 
 
 @dataclass

@@ -60,7 +60,8 @@ COMPILER_FLAGS = (
 LINKER_FLAGS = ("-Wl,-T,module.ld", f"-Wl,-e,{ENTRY}", "-Wl,--gc-sections", "-Wl,-z,norelro")
 
 # FRONT_BYTES are the header, the tensors' records and the self-test, filled in afterwards.
-# Weights, biases, multipliers and shifts come last, so that code and constants can be told apart.
+# Tables come last, so that code and constants can be told apart. Kernels keep a channel's weights,
+# scale and padding together, so `.weights` is more than the weights: see `Module.packing_bytes`.
 LINKER_SCRIPT = """\
 SECTIONS {
     . = BASE;
@@ -87,16 +88,22 @@ class Module:
     Args:
         content: the module.
         elf: what the linker made, with symbols.
-        weights_bytes: int8 weights, biases, multipliers, shifts.
-        code_bytes: everything else in the module.
+        weights_bytes: int8 weights, int32 biases, multipliers and shifts per channel.
+        packing_bytes: what else the section `.weights` holds: offsets and corrections of the
+            scaling, padding, tables of functions.
         stack_bytes: deepest use of the stack by one inference.
     """
 
     content: bytes
     elf: bytes
     weights_bytes: int
-    code_bytes: int
+    packing_bytes: int
     stack_bytes: int
+
+    @property
+    def code_bytes(self) -> int:
+        """Everything in the module that is not weights; the packing too."""
+        return len(self.content) - self.weights_bytes
 
 
 def link_module(
@@ -161,8 +168,10 @@ def link_module(
     body[:front_bytes] = front.ljust(front_bytes, b"\0")
     content = bytes(body)
     parse_module(content)
-    weights_bytes = 0 if weights is None else len(weights.content)
-    return Module(content, elf_bytes, weights_bytes, len(content) - weights_bytes, stack_bytes)
+    tables_bytes = 0 if weights is None else len(weights.content)
+    # Layers that read one constant hold it once.
+    weights_bytes = min(sum(layer.code.weights_bytes for layer in program.layers), tables_bytes)
+    return Module(content, elf_bytes, weights_bytes, tables_bytes - weights_bytes, stack_bytes)
 
 
 def pack_self_test(self_test: SelfTest, offset: int) -> bytes:

@@ -13,6 +13,7 @@ from edge_runtime.wire.bundle import (
     COST,
     GOLDEN,
     ONNX,
+    OPERATORS,
     TFLITE,
     Bundle,
     native_elf_name,
@@ -34,6 +35,7 @@ from export.frontend.read_source import read_source
 from export.golden import Golden, make_golden
 from export.graph import Rounding
 from export.link import link_module
+from export.operator_table import operator_table
 from export.optimize import Optimize
 from export.passes import lower
 from export.render.c import render_c
@@ -126,6 +128,7 @@ def export_model(
         files |= native
     else:
         cost = portable_cost(profile, graph)
+        files[OPERATORS] = operator_table(graph, None)
     step.done()
     check_memory(cost, options.budget)
     check_joules(cost, limit, profile)
@@ -151,7 +154,7 @@ def _native(
     golden: Golden,
     dump: Dump,
 ) -> tuple[dict[str, bytes], Cost]:
-    """The module's files, as an image and as the linker's ELF, and what it costs."""
+    """The module as an image and as the linker's ELF, what runs in it, and what it costs."""
     digest = hashlib.sha256(tflite)
     program = render_c(
         graph,
@@ -162,7 +165,7 @@ def _native(
     )
     for name, text in program.files.items():
         dump.text(name, text)
-    dump.text("plan.txt", plan_text(program.plan))
+    dump.text("plan.txt", plan_text(program.plan, [node.name for node in graph.nodes]))
     inputs, outputs = tensor_specs(graph)
     instructions = count_instructions(program, profile.core)
     # What a decision sends is its scores.
@@ -180,7 +183,12 @@ def _native(
     cost = native_cost(profile, program, module, instructions, energy, options.budget)
     version = Version(*map(int, jouleloop.__version__.split(".")[:3]))
     image = make_image(module.content, version=version)
-    return {native_name(profile.id): image, native_elf_name(profile.id): module.elf}, cost
+    files = {
+        native_name(profile.id): image,
+        native_elf_name(profile.id): module.elf,
+        OPERATORS: operator_table(graph, program),
+    }
+    return files, cost
 
 
 def _ceiling(profile: DeviceProfile, instructions: Count, energy: DecisionEnergy) -> Ceiling:

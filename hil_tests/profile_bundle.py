@@ -51,8 +51,10 @@ class ModuleProfile:
         arena_bytes: everything writable but the stack: arena, input and output.
         stack_bytes: what the module declares.
         painted_stack_bytes: what it was seen to use, the caller's frame included.
-        code_flash_bytes: read-only bytes that are not weights.
-        weights_flash_bytes: int8 weights, int32 biases, multipliers and shifts.
+        code_flash_bytes: every read-only byte that is not weights.
+        weights_flash_bytes: int8 weights, int32 biases, multipliers and shifts per channel.
+        packing_flash_bytes: what of the code lies in the section `.weights` of `module.elf`, which
+            is as large as the two together: offsets of the scaling, padding, tables of functions.
         energy: modelled joules of one inference by the estimated cycles, or None where the
             profile lacks a figure.
     """
@@ -66,6 +68,7 @@ class ModuleProfile:
     painted_stack_bytes: int
     code_flash_bytes: int
     weights_flash_bytes: int
+    packing_flash_bytes: int
     energy: Energy | None
 
     def as_record(self) -> dict[str, Any]:
@@ -80,6 +83,7 @@ class ModuleProfile:
             "painted_stack_bytes": self.painted_stack_bytes,
             "code_flash_bytes": self.code_flash_bytes,
             "weights_flash_bytes": self.weights_flash_bytes,
+            "packing_flash_bytes": self.packing_flash_bytes,
             "energy": None if self.energy is None else self.energy.as_record(),
         }
 
@@ -125,6 +129,7 @@ def profile_bundle(bundle: Bundle, rows: NDArray[np.int8], folder: Path) -> Modu
         painted_stack_bytes=ran.stack_bytes,
         code_flash_bytes=len(module) - weights_bytes,
         weights_flash_bytes=weights_bytes,
+        packing_flash_bytes=int(bundle.cost["flash"]["packing_bytes"]),
         energy=_energy(device, profile),
     )
 

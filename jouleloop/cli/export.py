@@ -117,6 +117,9 @@ def _record(bundle: Bundle, out: Path) -> dict[str, Any]:
 def _print(bundle: Bundle, out: Path) -> None:
     cost = bundle.cost
     console.print(_layers(cost))
+    if cost["ram"] is not None:
+        console.print(_arena(cost))
+        console.print(_modes(cost))
     console.print(_sizes(cost))
     console.print(_energies(cost))
     console.print(f"{escape(str(out))}: {', '.join(sorted(bundle.files))}", soft_wrap=True)
@@ -134,6 +137,33 @@ def _layers(cost: dict[str, Any]) -> Table:
     return table
 
 
+def _arena(cost: dict[str, Any]) -> Table:
+    """Bytes of the arena in use while each layer runs, as a chart."""
+    from export.dump import bar
+
+    whole = cost["ram"]["arena_bytes"]
+    gap = whole - cost["ram"]["arena_lower_bound_bytes"]
+    proof = "; no plan is smaller" if cost["ram"]["arena_is_smallest"] else ""
+    table = Table("layer", "arena B", f"of {whole:,}; {gap:,} above the fullest layer{proof}")
+    for layer in cost["layers"]:
+        used = layer["arena_bytes"]
+        table.add_row(escape(layer["name"]), f"{used:,}", bar(used, whole, 30))
+    return table
+
+
+def _modes(cost: dict[str, Any]) -> Table:
+    """What each mode of `--optimize` takes."""
+    table = Table("--optimize", "arena B", "instructions", "")
+    for mode, taken in cost["modes"].items():
+        table.add_row(
+            mode,
+            f"{taken['arena_bytes']:,}",
+            f"{taken['instructions']:,}",
+            "this module" if mode == cost["optimize"] else "",
+        )
+    return table
+
+
 def _sizes(cost: dict[str, Any]) -> Table:
     table = Table("what", "bytes", "limit", "from")
     if cost["flash"] is not None:
@@ -144,7 +174,8 @@ def _sizes(cost: dict[str, Any]) -> Table:
         ]
         table.add_row("module", f"{flash['module_bytes']:,}", limits[0], flash["limit_source"])
         table.add_row("  weights", f"{flash['weights_bytes']:,}")
-        table.add_row("  code", f"{flash['code_bytes']:,}")
+        packing = f"{flash['packing_bytes']:,} of it between the weights"
+        table.add_row("  code", f"{flash['code_bytes']:,}", "", packing)
         table.add_row("RAM", f"{ram['total_bytes']:,}", limits[1], ram["limit_source"])
         table.add_row("  arena", f"{ram['arena_bytes']:,}")
         table.add_row("  stack", f"{ram['stack_bytes']:,}")

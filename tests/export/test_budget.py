@@ -18,8 +18,9 @@ from export.budget import (
     format_joules,
     joules_limit,
 )
-from export.cost import Cost, FlashCost, LayerCost, RamCost, estimate_energy
+from export.cost import Cost, FlashCost, LayerCost, Mode, RamCost, estimate_energy
 from export.estimate import Count
+from export.optimize import Optimize
 from jouleloop.energy import Energy, Kind
 from jouleloop.errors import InputError, MissingFigureError, OverBudgetError
 
@@ -51,11 +52,13 @@ def cost(
     return Cost(
         "mps2-an386",
         "nucleo-l4r5zi",
-        FlashCost(2000, 600, 1400, flash_limit, "a test"),
-        RamCost(128, 64, 12, 4, ram_limit, "a test"),
+        FlashCost(2000, 600, 50, 1400, flash_limit, "a test"),
+        RamCost(128, 112, False, 64, 12, 4, ram_limit, "a test"),
         layers,
         Count(750.0, 700.0, 800.0, "a test"),
         energy,
+        Optimize.SPEED,
+        {Optimize.SPEED: Mode(128, 750)},
     )
 
 

@@ -45,6 +45,18 @@ def test_the_table_names_layers_sizes_and_where_joules_come_from(
     assert done.returncode == 0, done.stderr
     for word in ("FULLY_CONNECTED", "weights", "arena", "stack", "modelled", "nucleo-l4r5zi"):
         assert word in done.stdout
+    assert "#" * 20 in done.stdout, "the fullest layer almost fills the arena"
+    assert "this module" in done.stdout
+
+
+def test_optimize_memory_makes_the_smaller_arena(checkpoint: Path, tmp_path: Path) -> None:
+    arenas = {}
+    for mode in ("speed", "memory"):
+        out = tmp_path / f"{mode}.jlb"
+        done = run_export(checkpoint, "--out", out, "--optimize", mode, "--json")
+        assert done.returncode == 0, done.stderr
+        arenas[mode] = json.loads(done.stdout)["cost"]["ram"]["arena_bytes"]
+    assert arenas["memory"] < arenas["speed"]
 
 
 def test_over_budget_exits_1_with_a_table_and_leaves_no_bundle(

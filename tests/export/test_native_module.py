@@ -132,8 +132,8 @@ def test_weights_and_code_are_told_apart() -> None:
     graph = mlp((64, 64, 8), 1)
     program, module = link(graph, "cortex-m4f")
     weights = sum(layer.code.weights_bytes for layer in program.layers)
-    # The compiler drops tables of equal values (shifts); kernels pad and align.
-    assert 0.9 * weights <= module.weights_bytes <= 1.15 * weights
+    assert module.weights_bytes == weights
+    assert 0 <= module.packing_bytes <= 0.15 * weights
     assert module.code_bytes < 4096
 
 

@@ -12,11 +12,21 @@ import onnxruntime
 import pytest
 
 import device_profiles
-from edge_runtime.wire.bundle import GOLDEN, ONNX, TFLITE, read_bundle, write_bundle
+from edge_runtime.wire.bundle import (
+    GOLDEN,
+    ONNX,
+    OPERATORS,
+    TFLITE,
+    native_elf_name,
+    read_bundle,
+    write_bundle,
+)
 from edge_runtime.wire.image import parse_image
 from edge_runtime.wire.module import parse_module
 from export.budget import Battery, Budget
+from export.elf import Elf
 from export.graph import Rounding
+from export.optimize import Optimize
 from export.pipeline import STAGES, ExportOptions, export_model
 from jouleloop.errors import InputError, MissingFigureError, OverBudgetError
 from tests.export.checkpoints import write_checkpoint
@@ -55,6 +65,12 @@ def test_a_microcontroller_gets_a_module(checkpoint: Path, device: str) -> None:
     assert cost["flash"]["module_bytes"] == len(module)
     assert cost["flash"]["code_bytes"] + cost["flash"]["weights_bytes"] == len(module)
     assert cost["flash"]["limit_bytes"] == profile.flash_bytes
+    # Each weight a byte; each channel at most a bias, a multiplier and a shift of four bytes.
+    weights, channels = 12 * 24 + 24 * 24 + 24 * 4, 24 + 24 + 4
+    assert weights + 4 * channels <= cost["flash"]["weights_bytes"] <= weights + 12 * channels
+    tables = Elf(bundle.file(native_elf_name(device))).section(".weights").content
+    assert cost["flash"]["weights_bytes"] + cost["flash"]["packing_bytes"] == len(tables)
+    assert cost["flash"]["packing_bytes"] >= 0
     assert cost["ram"]["arena_bytes"] == header.arena_bytes
     assert cost["ram"]["stack_bytes"] == header.stack_bytes
     assert (
@@ -77,13 +93,53 @@ def test_a_microcontroller_gets_a_module(checkpoint: Path, device: str) -> None:
 @pytest.mark.parametrize("device", PORTABLE)
 def test_other_devices_get_portable_files(checkpoint: Path, device: str) -> None:
     bundle = export(checkpoint, device)
-    assert sorted(bundle.files) == ["cost.json", "golden.npz", "model.onnx", "model.tflite"]
+    assert sorted(bundle.files) == [
+        "cost.json",
+        "golden.npz",
+        "model.onnx",
+        "model.tflite",
+        "operators.json",
+    ]
     assert bundle.cost["flash"] is None
     assert bundle.cost["energy"] is None
     assert [layer["instructions"] for layer in bundle.cost["layers"]] == [None] * 3
     with pytest.raises(InputError, match=f"{device} gets no native module: ") as caught:
         export(checkpoint, device, native=True)
     assert device_profiles.load(device).no_native_reason in caught.value.message
+
+
+@pytest.mark.parametrize("device", ["mps2-an386", "raspberry-pi-5"])
+def test_the_operator_table_says_what_runs(checkpoint: Path, device: str) -> None:
+    bundle = export(checkpoint, device)
+    operators = json.loads(bundle.file(OPERATORS))["operators"]
+    assert [operator["op"] for operator in operators] == ["FULLY_CONNECTED"] * 3
+    assert [operator["macs"] for operator in operators] == [12 * 24, 24 * 24, 24 * 4]
+    first, last = operators[0], operators[-1]
+    source, weights, bias = first["inputs"]
+    assert (source["name"], source["shape"], source["dtype"]) == ("observation", [1, 12], "int8")
+    assert source["quantisation"]["scale"] == [bundle.inputs[0].scale]
+    assert source["quantisation"]["zero_point"] == [bundle.inputs[0].zero_point]
+    assert (weights["shape"], weights["is_constant"]) == ([24, 12], True)
+    assert (len(weights["quantisation"]["scale"]), weights["quantisation"]["axis"]) == (24, 0)
+    assert bias["dtype"] == "int32"
+    assert last["outputs"][0]["name"] == "scores"
+    assert "activation" in first["attributes"]
+    is_native = device == "mps2-an386"
+    assert all(isinstance(operator["kernel"], str) == is_native for operator in operators)
+
+
+def test_each_mode_says_what_both_take(checkpoint: Path) -> None:
+    speed, memory = (export(checkpoint, "mps2-an386", optimize=mode).cost for mode in Optimize)
+    assert (speed["optimize"], memory["optimize"]) == ("speed", "memory")
+    assert speed["modes"] == memory["modes"]
+    for cost in (speed, memory):
+        taken = cost["modes"][cost["optimize"]]
+        assert taken["arena_bytes"] == cost["ram"]["arena_bytes"]
+        assert taken["instructions"] == pytest.approx(cost["instructions"]["value"], abs=1)
+        assert cost["ram"]["arena_lower_bound_bytes"] <= cost["ram"]["arena_bytes"]
+        assert cost["ram"]["arena_is_smallest"]
+    assert memory["ram"]["arena_bytes"] < speed["ram"]["arena_bytes"]
+    assert memory["instructions"]["value"] > speed["instructions"]["value"]
 
 
 def test_a_module_can_be_left_out(checkpoint: Path) -> None:
@@ -155,6 +211,9 @@ def test_every_stage_can_be_looked_at(checkpoint: Path, tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / "dump").iterdir())
     for stage in ("frontend.txt", "drop_float_boundary.txt", "model.c", "plan.txt", "module.elf"):
         assert any(name.endswith(f"-{stage}") for name in names), stage
+    (plan,) = (tmp_path / "dump").glob("*-plan.txt")
+    assert "0 above the fullest layer, no plan is smaller" in plan.read_text()
+    assert "#####" in plan.read_text()
     text = (tmp_path / "dump" / names[0]).read_text()
     assert "FULLY_CONNECTED node_linear" in text
     assert "QUANTIZE" in text
@@ -181,5 +240,7 @@ def test_cost_is_json_without_surprises(checkpoint: Path) -> None:
         "layers",
         "instructions",
         "energy",
+        "optimize",
+        "modes",
         "budget",
     }
