@@ -20,6 +20,7 @@ from jouleloop.cli.flash import flash
 from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
 from jouleloop.cli.run import run
+from jouleloop.cli.scenarios import scenarios_app
 from jouleloop.cli.train import train_app
 from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
 
@@ -51,6 +52,7 @@ app.command("board")(board)
 app.command("flash")(flash)
 app.command("monitor")(monitor)
 app.command("run")(run)
+app.add_typer(scenarios_app, name="scenarios")
 
 
 def _print_version(wanted: bool) -> None:
