@@ -38,6 +38,9 @@ PYTHON_PACKAGES = {
     "ziglang": ("ziglang", "export"),
     "matplotlib": ("matplotlib", "hil"),
     "jinja2": ("jinja2", "hil"),
+    "scipy": ("scipy", "hil"),
+    "gymnasium": ("gymnasium", "train"),
+    "pettingzoo": ("pettingzoo", "train"),
 }
 
 

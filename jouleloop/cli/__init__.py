@@ -24,6 +24,7 @@ from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
 from jouleloop.cli.profile import profile
 from jouleloop.cli.run import run
+from jouleloop.cli.scenarios import scenarios_app
 from jouleloop.cli.train import train_app
 from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
 
@@ -59,6 +60,7 @@ app.command("flash")(flash)
 app.command("monitor")(monitor)
 app.command("profile")(profile)
 app.command("run")(run)
+app.add_typer(scenarios_app, name="scenarios")
 
 
 def _print_version(wanted: bool) -> None:

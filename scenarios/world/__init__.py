@@ -1,0 +1,15 @@
+"""Circular supply chains: material graphs, product returns, policies, disruptions, simulators.
+
+    schema.py         the form of a scenario; structure.py what holds between its parts
+    file.py           reads and checks a scenario file, and takes its SHA-256; folder.py many
+    generate.py       random scenarios; graph.py, products.py, returns.py, law.py are their parts
+    arrays.py         many scenarios as one disconnected graph of flat arrays
+    simulate.py       the vectorised simulator; step.py is one tick: recovery.py is the way back,
+                      factories.py the way forward, booking.py and ledger.py keep the books
+    events.py         the discrete-event simulator of the same world
+    controllers.py    random, rule, greedy, exact; comply.py executes the nearest compliant action
+    metrics.py        what a run was worth; cycling.py, resilience.py, score.py, pareto.py
+    plot.py           pictures of a run
+
+NumPy only inside; SciPy's HiGHS is called in linear_programs.py alone.
+"""

@@ -1,0 +1,76 @@
+"""What a decision on an item is worth, and every price of the world.
+
+All are assumptions, plausible and declared rather than measured, in US dollars of the year 2025.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scenarios.world.graph import DISASSEMBLY_YIELD, RECYCLING_YIELD
+from scenarios.world.products import BILL_KG, MASS_KG, PRICE_USD
+
+if TYPE_CHECKING:
+    from scenarios.world.graph import Floats, Integers
+
+# USD per kg, in the order of MATERIALS: aluminium, steel, copper, plastics, rare earths.
+MATERIAL_USD_PER_KG = np.array([2.4, 0.8, 9.0, 1.3, 60.0])
+NEW_PRODUCT_MARGIN = 0.25  # of the price, what is left of it after what is not modelled
+ENERGY_USD_PER_MJ = 0.03
+HAUL_USD_PER_KG_KM = 0.0002  # part loads by lorry
+HAUL_MJ_PER_KG_KM = 0.0015  # 1.5 MJ per tonne and km
+HAUL_CARBON_PER_KG_KM = 0.0001  # 0.1 kg CO2e per tonne and km
+LANDFILL_USD_PER_KG = 0.10
+RECYCLING_USD_PER_KG = 0.25
+TEST_USD = 5.0
+REMANUFACTURING_USD = 25.0
+REMANUFACTURING_SHARE = 0.40  # of the price, to mend an item of no quality at all
+SECOND_HAND_SHARE = 0.55  # of the price, for an item of full quality
+SALEABLE_QUALITY = 0.40  # below it nobody buys an item as it is
+REMANUFACTURED_SHARE = 0.65
+# An item loses this share of its quality in a remanufacture, material in a recycling.
+QUALITY_LOSS = 0.05
+
+
+def sales_usd(product: Integers, quality: Floats) -> Floats:
+    """What buyers pay for an item by each disposition, USD, [k, 4]."""
+    price = PRICE_USD[product]
+    saleable = np.maximum(0.0, quality - SALEABLE_QUALITY) / (1.0 - SALEABLE_QUALITY)
+    again = price * SECOND_HAND_SHARE * saleable
+    remade = price * REMANUFACTURED_SHARE * quality * (1.0 - QUALITY_LOSS)
+    none = np.zeros(len(product))
+    return np.stack([again, remade, none, none], axis=1)
+
+
+def handling_usd(product: Integers, quality: Floats) -> Floats:
+    """What each disposition of an item costs at the bench, USD, [k, 4]; landfill is apart."""
+    mass = MASS_KG[product]
+    repair = REMANUFACTURING_USD + REMANUFACTURING_SHARE * PRICE_USD[product] * (1.0 - quality)
+    test = np.full(len(product), TEST_USD)
+    return np.stack([test, repair, RECYCLING_USD_PER_KG * mass, np.zeros(len(product))], axis=1)
+
+
+def item_values(
+    product: Integers,
+    quality: Floats,
+    landfill_tax: Floats | float = 0.0,
+    virgin_tax: Floats | float = 0.0,
+) -> Floats:
+    """What each disposition of an item is worth, USD, [k, 4].
+
+    Sales less handling, plus the virgin material (and the tax on it) that recycling saves, less
+    the landfill's charge (and tax).
+
+    Args:
+        product: index into PRODUCTS, [k].
+        quality: 0..1, [k].
+        landfill_tax: USD per kg, now.
+        virgin_tax: USD per kg, now.
+    """
+    value = sales_usd(product, quality) - handling_usd(product, quality)
+    recovered = BILL_KG[product] * RECYCLING_YIELD * DISASSEMBLY_YIELD
+    value[:, 2] += recovered @ MATERIAL_USD_PER_KG + virgin_tax * recovered.sum(axis=1)
+    value[:, 3] -= (LANDFILL_USD_PER_KG + landfill_tax) * MASS_KG[product]
+    return value
