@@ -12,7 +12,7 @@ import serial
 import device_profiles
 from device_profiles.core import Isa, KernelClass
 from edge_runtime.node import serial_device
-from edge_runtime.node.serial_device import SerialDevice
+from edge_runtime.node.serial_device import Decision, SerialDevice
 from edge_runtime.wire import smp
 from edge_runtime.wire.image import TLV_SHA256, Target, Version, parse_image
 from edge_runtime.wire.module import Ceiling, profile_crc32
@@ -238,6 +238,27 @@ def test_ledger_accounts_for_every_tick(device: SerialDevice) -> None:
         )
         > 0
     )
+
+
+def test_decisions_wait_until_they_are_acknowledged(device: SerialDevice) -> None:
+    device.upload_model(TinyModule(size=8).image())
+    device.acknowledge(device.outbox().next - 1)
+    inferences = [device.infer(bytes([value] * 8)) for value in range(20)]
+    kept: list[Decision] = []
+    while found := device.outbox(kept[-1].sequence + 1 if kept else 0).decisions:
+        kept += found
+    assert [decision.sequence for decision in kept] == [i.sequence for i in inferences]
+    assert [decision.output for decision in kept] == [i.output for i in inferences]
+    assert [decision.run_ticks for decision in kept] == [i.ticks for i in inferences]
+    assert {decision.boot_id for decision in kept} == {device.ledger().boot_id}
+    device.reset()
+    assert device.outbox().decisions == tuple(kept[: len(device.outbox().decisions)])
+    left = device.acknowledge(kept[-1].sequence)
+    assert left.first == left.next == kept[-1].sequence + 1
+    device.set_report_every(0)
+    assert device.infer(bytes(8)).sequence is None
+    device.set_report_every(1)
+    assert device.report_every() == 1
 
 
 def test_the_clock_counts_on_past_24_bits(device: SerialDevice) -> None:
