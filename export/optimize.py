@@ -7,7 +7,7 @@ and then takes the fastest that fit into it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -76,11 +76,26 @@ def choose_kernels(
                 other = _choice(graph, codes, core)
                 if other.cost < best.cost:
                     best, is_better = other, True
-    return {Optimize.SPEED: fast, Optimize.MEMORY: best}
+    chosen = {Optimize.SPEED: fast, Optimize.MEMORY: best}
+    return {mode: _without_free_layers(graph, choice, core) for mode, choice in chosen.items()}
 
 
 def _choice(graph: QGraph, codes: Sequence[KernelCode], core: Core) -> Choice:
     scratch = [code.scratch_bytes for code in codes]
     plan = plan_layers(graph, scratch, [code.runs_in_place for code in codes])
-    instructions = sum(layer_instructions(code, core).value for code in codes)
-    return Choice(tuple(codes), plan, instructions)
+    return Choice(tuple(codes), plan, _instructions(codes, core))
+
+
+def _without_free_layers(graph: QGraph, choice: Choice, core: Core) -> Choice:
+    """The same with nothing counted for a RESHAPE whose tensor stays where it is."""
+    codes = tuple(
+        replace(code, instructions=0, note="nothing moves")
+        if node.op == "RESHAPE" and choice.plan.is_shared(node.inputs[0], node.outputs[0])
+        else code
+        for node, code in zip(graph.nodes, choice.codes, strict=True)
+    )
+    return Choice(codes, choice.plan, _instructions(codes, core))
+
+
+def _instructions(codes: Sequence[KernelCode], core: Core) -> float:
+    return sum(layer_instructions(code, core).value for code in codes)

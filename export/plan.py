@@ -51,6 +51,10 @@ class Plan:
     lower_bound_bytes: int
     is_smallest: bool
 
+    def is_shared(self, one: str, other: str) -> bool:
+        """Whether two tensors, one of which is made from the other, have one place."""
+        return one in self.offsets and self.offsets[one] == self.offsets.get(other)
+
 
 def scratch_name(layer: int) -> str:
     """The name under which a layer's scratch is planned; no tensor can have it."""

@@ -230,7 +230,7 @@ def _call(index: int, layer: Layer, operands: _Operands) -> str:
     elif layer.is_kernel:
         arguments.append("0")
     comment = block_comment(f"{_describe(call)}; {code.note}", "    ")
-    if call.node.op == "RESHAPE" and arguments[0] == arguments[1]:
+    if call.node.op == "RESHAPE" and arguments[0] == arguments[1]:  # see `choose_kernels`
         return comment
     return f"{comment}    {code.symbol}({', '.join(arguments)});\n"
 

@@ -13,15 +13,16 @@ from export.graph import Node, QGraph, Rounding
 from export.interpret import run
 from export.render.c import render_c
 from export.verify import verify
+from tests.export.bare_metal import run_module
 from tests.export.host_c import run_c
 from tests.export.joined_cases import joined
+from tests.export.random_graphs import packed
+from tests.export.test_native_module import link
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from export.graph import Tensor
-
-pytestmark = pytest.mark.host_c
 
 OPERATORS = ("ADD", "LOGISTIC", "MUL", "QUANTIZE", "RELU", "RELU6", "SOFTMAX", "SUB", "TANH")
 
@@ -47,6 +48,7 @@ def between_copies(graph: QGraph) -> QGraph:
     return changed
 
 
+@pytest.mark.host_c
 @pytest.mark.parametrize("rounding", list(Rounding))
 @pytest.mark.parametrize("op", OPERATORS)
 def test_an_operator_in_place_computes_what_it_does_elsewhere(
@@ -70,3 +72,44 @@ def test_an_operator_in_place_computes_what_it_does_elsewhere(
     assert shared["first"]
     if op in {"ADD", "MUL", "SUB"}:
         assert shared["other"], "where the first operand is broadcast, the second is replaced"
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("core", ["cortex-m4f", "cortex-m55"])
+@pytest.mark.parametrize("op", ["ADD", "LOGISTIC", "MUL", "RELU", "SOFTMAX"])
+def test_so_it_does_on_a_core_whatever_its_compiler_vectorises(op: str, core: str) -> None:
+    graph, rows = joined(op, Rounding.DOUBLE)
+    answers = run(graph, rows)
+    expected = packed({name: answers[name] for name in graph.outputs})
+    _, module = link(between_copies(graph), core)
+    given = packed({name: rows[name] for name in graph.inputs})
+    np.testing.assert_array_equal(
+        run_module(module.content, core, given, expected.shape[1]).outputs, expected
+    )
+
+
+@pytest.mark.pure
+def test_a_reshape_in_place_costs_nothing() -> None:
+    graph, _ = joined("RELU", Rounding.DOUBLE)
+    (node, *_), name = graph.nodes, graph.nodes[0].outputs[0]
+    build = replace(
+        graph,
+        outputs=("last",),
+        inputs=node.inputs,
+        tensors={
+            **graph.tensors,
+            "flat": replace(graph.tensors[name], name="flat", shape=(graph.tensors[name].size,)),
+            "last": replace(graph.tensors[name], name="last"),
+        },
+        nodes=(
+            node,
+            Node("RESHAPE", "flatten", (name,), ("flat",)),
+            Node("RESHAPE", "copy", ("flat",), ("last",)),
+        ),
+    )
+    program = render_c(build, CORES["cortex-m4f"], producer="a test", model_sha256="")
+    in_place, copied = (layer.code for layer in program.layers[1:])
+    assert (in_place.instructions, in_place.note) == (0, "nothing moves")
+    assert copied.instructions > 0
+    assert "layer1(" not in program.files["model.c"]
+    assert "layer2(" in program.files["model.c"]
