@@ -57,7 +57,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path, number: signal
         "    print(board.port, flush=True)\n"
         "    board.wait()\n"
     )
-    tag = number.name
+    tag = str(tmp_path)
     parent = subprocess.Popen(
         [sys.executable, "-c", program, tmp_path / "flash.bin"],
         stdout=subprocess.PIPE,
