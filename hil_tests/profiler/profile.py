@@ -114,6 +114,7 @@ class Profile:
         return {
             "inferences": self.inferences,
             "instructions": self.instructions,
+            "instructions_total": self.executed,
             "instructions_smallest": self.smallest,
             "instructions_largest": self.largest,
             "estimated_cycles": {
