@@ -57,10 +57,11 @@ def choose_kernels(
 
     Args:
         graph: lowered.
-        kernels: per layer, the fastest first.
+        kernels: per layer, all that compute it; the last takes the least scratch.
         core: what instructions are estimated for.
     """
-    fast = _choice(graph, [options[0] for options in kernels], core)
+    fastest = [min(options, key=lambda code: _instructions([code], core)) for options in kernels]
+    fast = _choice(graph, fastest, core)
     best = min(
         (fast, _choice(graph, [options[-1] for options in kernels], core)),
         key=lambda choice: choice.cost,

@@ -99,7 +99,7 @@ def render_c(
 
 
 def _kernels(every: tuple[Call, ...], core: Core) -> tuple[tuple[KernelCode, ...], ...]:
-    """The kernels of each layer, the fastest first; the other operators have one C each."""
+    """The kernels of each layer, the one with least scratch last; other operators have one C."""
     if core.kernel_class is None:
         raise ValueError(f"{core.name} has no native kernels")
     resolved = {

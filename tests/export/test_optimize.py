@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from export.golden import make_golden
 from export.graph import Rounding
 from export.interpret import run
 from export.link import link_module
-from export.optimize import Optimize
+from export.optimize import Optimize, choose_kernels
 from export.render.c import Program, render_c
 from export.specs import tensor_specs
 from tests.export.bare_metal import Run, run_module
@@ -71,6 +72,16 @@ def test_memory_keeps_the_fast_kernel_where_it_costs_nothing() -> None:
     program, _ = run_for(graph, "cortex-m4f", Optimize.MEMORY)
     has_scratch = [layer.code.scratch_bytes > 0 for layer in program.layers]
     assert has_scratch == [False, False, True]
+
+
+def test_speed_takes_the_fewest_instructions_whatever_they_are_meant_for() -> None:
+    graph, core = mlp((12, 20, 4), 1), CORES["cortex-m3"]
+    program = render_c(graph, core, producer="", model_sha256="")
+    (first, *others) = (layer.code for layer in program.layers)
+    slow = replace(first, instructions=2 * first.instructions)
+    kernels = [(slow, first), *((code,) for code in others)]
+    for options in (kernels, [(first, slow), *kernels[1:]]):
+        assert choose_kernels(graph, options, core)[Optimize.SPEED].codes[0] is first
 
 
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3"])
