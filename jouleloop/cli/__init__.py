@@ -21,6 +21,7 @@ from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
 from jouleloop.cli.run import run
 from jouleloop.cli.scenarios import scenarios_app
+from jouleloop.cli.sweep import sweep
 from jouleloop.cli.train import train_app
 from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
 
@@ -53,6 +54,7 @@ app.command("flash")(flash)
 app.command("monitor")(monitor)
 app.command("run")(run)
 app.add_typer(scenarios_app, name="scenarios")
+app.command("sweep")(sweep)
 
 
 def _print_version(wanted: bool) -> None:
