@@ -34,7 +34,9 @@ REGISTRY = re.compile(
     )
 )
 UNFINISHED = re.compile(r"\b(?:" + "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX")) + r")\b")
-SILENCED = re.compile(r"#\s*(?:noqa|type:\s*ignore)(?P<codes>[^#\n]*)(?P<reason>#.*)?$")
+SILENCED = re.compile(
+    r"#\s*(?:noqa|type:\s*ignore)(?::\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*|\[[\w, -]*\])?(?P<reason>.*)$"
+)
 
 
 def broken_rules(path: Path) -> Iterator[str]:
@@ -67,7 +69,7 @@ def _silenced_without_reason(
     place: str, lines: list[str], number: int, found: re.Match[str]
 ) -> Iterator[str]:
     reason_above = number > 1 and lines[number - 2].lstrip().startswith("#")
-    if not found["reason"] and not reason_above:
+    if not found["reason"].strip() and not reason_above:
         yield f"{place}: a silenced warning needs its reason: behind it, or in a comment above"
 
 

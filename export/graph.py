@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Rounding(StrEnum):
     """How an int32 accumulator is scaled back to int8; part of the graph, never a silent mixture.
 
-    SINGLE rounds once, LiteRT's default in fully connected layers. DOUBLE is the doubling high
+    SINGLE is what LiteRT's default kernels compute, which round once. DOUBLE is the doubling high
     multiply followed by a rounding shift, as TensorFlow Lite Micro and CMSIS-NN do everywhere.
     """
 
@@ -67,6 +67,38 @@ class Tensor:
     def size(self) -> int:
         """Number of elements."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def quantization(self) -> Quant:
+        """Its quantisation, of a tensor that has one.
+
+        Raises:
+            ValueError: it is not quantised.
+        """
+        if self.quant is None:
+            raise ValueError(f"{self.name} is not quantised")
+        return self.quant
+
+    @property
+    def scale(self) -> np.float32:
+        """Its scale; the first one where each channel has its own."""
+        return np.float32(self.quantization.scale[0])
+
+    @property
+    def zero_point(self) -> int:
+        """Its zero point; the first one where each channel has its own."""
+        return int(self.quantization.zero_point[0])
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """Its data, of a constant.
+
+        Raises:
+            ValueError: it is not constant.
+        """
+        if self.data is None:
+            raise ValueError(f"{self.name} is not constant")
+        return self.data
 
 
 @dataclass(frozen=True, eq=False)

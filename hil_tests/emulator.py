@@ -7,15 +7,17 @@ import os
 import re
 import selectors
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from edge_runtime.firmware.build import board_of, build_firmware
-from jouleloop.errors import InputError, MachineError
+from edge_runtime.node.serial_device import SerialDevice
+from jouleloop.errors import DeviceTimeoutError, InputError, LinkError, MachineError
 from jouleloop.programs import require_program, spawn, stop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from device_profiles import DeviceProfile
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 FLASH_BYTES = 16 * 2**20
 ERASED = b"\xff"
 START_TIMEOUT_S = 20.0
-PTY_LINE = re.compile(rb"char device redirected to (\S+) ")
+PTY_LINE = re.compile(rb"char device redirected to (\S+) .*\n")
 
 
 class Emulator:
@@ -51,6 +53,7 @@ class Emulator:
         self.firmware = build_firmware(profile)
         self._machine = board_of(profile).machine
         self._stack = ExitStack()
+        self._said = b""
         self.port = ""
 
     def __enter__(self) -> Self:
@@ -66,8 +69,8 @@ class Emulator:
             self.port = self._read_port()
             # QEMU looks for a new reader of a pty only once a second. While somebody holds it
             # open, clients that come and go are served at once.
-            descriptor = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
-            stack.callback(os.close, descriptor)
+            stack.enter_context(self._held_port())
+            self._wait_for_firmware()
             self._stack = stack.pop_all()
         return self
 
@@ -96,7 +99,6 @@ class Emulator:
 
     def _read_port(self) -> str:
         """Wait until QEMU says which pty it opened."""
-        said = b""
         deadline = time.monotonic() + START_TIMEOUT_S
         with selectors.DefaultSelector() as selector:
             selector.register(self._words, selectors.EVENT_READ)
@@ -104,15 +106,40 @@ class Emulator:
                 if not selector.select(deadline - time.monotonic()):
                     raise MachineError(f"QEMU opened no serial port in {START_TIMEOUT_S:.0f} s")
                 chunk = self._words.read(4096)
-                said += chunk
-                if found := PTY_LINE.search(said):
+                self._said += chunk
+                if found := PTY_LINE.search(self._said):
                     return found[1].decode()
                 if not chunk:
-                    raise self._death(said)
+                    raise self._death()
 
-    def _death(self, said: bytes) -> MachineError:
+    @contextmanager
+    def _held_port(self) -> Iterator[None]:
+        try:
+            descriptor = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
+        except OSError as error:
+            raise self._death() from error  # the pty went away with QEMU
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _wait_for_firmware(self) -> None:
+        try:
+            with SerialDevice(self.port) as device:
+                device.wait_until_up()
+        except DeviceTimeoutError as error:
+            raise MachineError(
+                f"the firmware of the emulated {self.profile.id} does not answer",
+                hint="move its flash file away to start with erased flash: " + str(self.flash_path),
+            ) from error
+        except LinkError as error:
+            raise self._death() from error
+
+    def _death(self) -> MachineError:
+        """What to say when QEMU ended, or is ending."""
+        self._said += self._words.read()
         code = self.process.wait()
-        words = said.decode(errors="replace").strip() or "nothing"
+        words = PTY_LINE.sub(b"", self._said).decode(errors="replace").strip() or "nothing"
         return MachineError(
             f"the emulated {self.profile.id} ended (QEMU exited with {code}); it said: {words}",
             hint="qemu-system-arm of Debian 12 or newer is needed; `jouleloop doctor` checks it",
@@ -124,7 +151,7 @@ class Emulator:
         Raises:
             MachineError: it ended; with what QEMU said.
         """
-        raise self._death(self._words.read())
+        raise self._death()
 
     def cut_power(self) -> None:
         """End QEMU at once, as a power cut ends a board; what flash holds stays."""

@@ -39,8 +39,6 @@ PYTHON_PACKAGES = {
     "matplotlib": ("matplotlib", "hil"),
     "jinja2": ("jinja2", "hil"),
     "scipy": ("scipy", "hil"),
-    "gymnasium": ("gymnasium", "train"),
-    "pettingzoo": ("pettingzoo", "train"),
 }
 
 

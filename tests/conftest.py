@@ -88,6 +88,10 @@ def refuse_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 def pytest_sessionstart() -> None:
+    # A run that a shell put in the background ignores SIGINT, and every program that it starts
+    # would inherit that; what the tests interrupt must be interruptible.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Every program that a test starts inherits this, by which it is found again.
     os.environ[SESSION_VARIABLE] = str(uuid.uuid4())
 

@@ -70,10 +70,52 @@ class Inference:
     Args:
         output: int8, all outputs one behind the other.
         ticks: that the model's code took, of the board's cycle source.
+        sequence: under which the board's outbox keeps the decision; None where it does not.
     """
 
     output: bytes
     ticks: int
+    sequence: int | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision as a board's outbox keeps it; `(boot_id, sequence)` names it for ever.
+
+    Args:
+        sequence: counts decisions, from 1, over restarts.
+        boot_id: the start that it belongs to.
+        at_ticks: when, since that start.
+        run_ticks: that the model's code took.
+        output_bytes: of the whole output.
+        output_crc32: of the whole output, as in zlib.
+        output: its first bytes, 16 at most.
+    """
+
+    sequence: int
+    boot_id: int
+    at_ticks: int
+    run_ticks: int
+    output_bytes: int
+    output_crc32: int
+    output: bytes
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """What a board keeps until it is acknowledged.
+
+    Args:
+        first: sequence of the oldest decision that it still owes; `next` when it owes none.
+        next: sequence that the next decision gets.
+        dropped: decisions that made room for newer ones before they were acknowledged.
+        decisions: those from the asked sequence on, as many as one answer holds.
+    """
+
+    first: int
+    next: int
+    dropped: int
+    decisions: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,7 +196,11 @@ class SerialDevice:
     def reset(self) -> None:
         """Start the device afresh; returns once it answers again."""
         self._link.write(Group.OS, OsCommand.RESET, {})
-        # What arrives while it starts is lost, so the first requests may be.
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        """Wait until a device that is starting answers."""
+        # What arrives before it listens is lost, so the first requests may be.
         self._link.read(
             Group.OS,
             OsCommand.PARAMETERS,
@@ -273,7 +319,7 @@ class SerialDevice:
         while len(output) < output_bytes:
             more = self._link.read(Group.NODE, NodeCommand.INFER, {"off": len(output)})
             output += _take(more, "out", bytes)
-        return Inference(output, _take(answer, "ticks", int))
+        return Inference(output, _take(answer, "ticks", int), answer.get("seq"))
 
     def _send_input(self, row: bytes) -> dict[str, Any]:
         """Send an input, in pieces where it is large; returns the answer to the last."""
@@ -293,6 +339,53 @@ class SerialDevice:
         """Where the device's time went since it started."""
         answer = self._link.read(Group.NODE, NodeCommand.LEDGER, {})
         return Ledger(**{name: _take(answer, name, int) for name in Ledger.__dataclass_fields__})
+
+    def outbox(self, sequence: int = 0) -> Outbox:
+        """The oldest decisions that the board keeps.
+
+        Args:
+            sequence: only from this one on.
+        """
+        answer = self._link.read(Group.NODE, NodeCommand.OUTBOX_READ, {"seq": sequence})
+        return _outbox(answer, tuple(map(_decision, _take(answer, "records", list))))
+
+    def acknowledge(self, sequence: int) -> Outbox:
+        """Tell the board that all decisions up to and with this one are stored elsewhere."""
+        answer = self._link.write(
+            Group.NODE, NodeCommand.OUTBOX_ACKNOWLEDGE, {"seq": sequence}, is_idempotent=True
+        )
+        return _outbox(answer)
+
+    def report_every(self) -> int:
+        """Every how many decisions one goes to the outbox; 0: none does."""
+        answer = self._link.read(Group.NODE, NodeCommand.CONFIGURATION, {})
+        return _take(answer, "report_every", int)
+
+    def set_report_every(self, decisions: int) -> None:
+        """Store what `report_every` gives; survives restarts.
+
+        Args:
+            decisions: 0..2**32 - 1.
+        """
+        payload = {"report_every": decisions}
+        self._link.write(Group.NODE, NodeCommand.CONFIGURATION, payload, is_idempotent=True)
+
+
+def _outbox(answer: Mapping[str, Any], decisions: tuple[Decision, ...] = ()) -> Outbox:
+    first, following, dropped = (_take(answer, key, int) for key in ("first", "next", "dropped"))
+    return Outbox(first, following, dropped, decisions)
+
+
+def _decision(record: Mapping[str, Any]) -> Decision:
+    return Decision(
+        sequence=_take(record, "seq", int),
+        boot_id=_take(record, "boot_id", int),
+        at_ticks=_take(record, "at", int),
+        run_ticks=_take(record, "ticks", int),
+        output_bytes=_take(record, "len", int),
+        output_crc32=_take(record, "crc", int),
+        output=_take(record, "out", bytes),
+    )
 
 
 def _take(answer: Mapping[str, Any], key: str, kind: type[_Value]) -> _Value:

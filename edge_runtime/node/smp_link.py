@@ -30,6 +30,7 @@ class SmpLink:
         port: path of the serial device or pty.
 
     Attributes:
+        deadline_s: how long a request waits for its answer, seconds.
         bytes_sent: bytes written to the line so far, framing included.
         bytes_received: bytes read from it.
 
@@ -39,6 +40,7 @@ class SmpLink:
 
     def __init__(self, port: str) -> None:
         self.port = port
+        self.deadline_s = DEADLINE_S
         self.bytes_sent = 0
         self.bytes_received = 0
         self._sequence = os.urandom(1)[0]  # so that no answer to another client counts
@@ -70,7 +72,7 @@ class SmpLink:
         command: int,
         payload: Mapping[str, Any],
         *,
-        deadline_s: float = DEADLINE_S,
+        deadline_s: float | None = None,
         retries: int = RETRIES,
     ) -> dict[str, Any]:
         """Send a read request; repeats it when no answer comes.
@@ -79,7 +81,7 @@ class SmpLink:
             group: group of commands.
             command: command of the group.
             payload: the request's map.
-            deadline_s: how long to wait for an answer, each time, seconds.
+            deadline_s: how long to wait for an answer, each time, seconds; None: the link's own.
             retries: how often to ask again.
 
         Returns:
@@ -98,7 +100,7 @@ class SmpLink:
         command: int,
         payload: Mapping[str, Any],
         *,
-        deadline_s: float = DEADLINE_S,
+        deadline_s: float | None = None,
         is_idempotent: bool = False,
     ) -> dict[str, Any]:
         """Send a write request.
@@ -107,7 +109,7 @@ class SmpLink:
             group: group of commands.
             command: command of the group.
             payload: the request's map.
-            deadline_s: how long to wait for the answer, seconds.
+            deadline_s: how long to wait for the answer, seconds; None: the link's own.
             is_idempotent: asking twice does no more than asking once, so it is repeated when no
                 answer comes.
 
@@ -125,9 +127,10 @@ class SmpLink:
         group: int,
         command: int,
         payload: Mapping[str, Any],
-        deadline_s: float,
+        deadline_s: float | None,
         retries: int,
     ) -> dict[str, Any]:
+        deadline_s = self.deadline_s if deadline_s is None else deadline_s
         body = cbor2.dumps(payload)
         self._sequence = (self._sequence + 1) % 256
         header = smp.Header(operation, group, command, self._sequence, len(body))
@@ -186,7 +189,7 @@ def _read_answer(message: bytes, request: smp.Header) -> dict[str, Any] | None:
     try:
         header = smp.Header.unpack(message)
         body = cbor2.loads(message[smp.HEADER_BYTES :])
-    except (ValueError, EOFError):
+    except (ValueError, cbor2.CBORError):
         return None
     expected = (request.operation + 1, request.group, request.command, request.sequence)
     if (header.operation, header.group, header.command, header.sequence) != expected:

@@ -1,0 +1,1 @@
+"""Formats that both ends speak: Sparkplug B, SMP, image, module, bundle."""

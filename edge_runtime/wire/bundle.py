@@ -1,4 +1,11 @@
-"""The bundle `NAME.jlb`: everything about one exported model, for one device, in one zip."""
+"""The bundle `NAME.jlb`: everything about one exported model, for one device, in one zip.
+
+`operators.json` is the operator table, {"operators": [...]} in order of execution. Each entry has
+`name`, `op` (TFLite's name), `inputs` and `outputs` (null for an input that is left out),
+`attributes`, `kernel` (how the native module computes it; null without one) and `macs`. A tensor
+has `name`, `shape`, `dtype`, `is_constant` and `quantisation`: null, or `scale` and `zero_point`,
+lists of one element, or of one for each slice of `axis`.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +28,7 @@ ONNX = "model.onnx"
 TFLITE = "model.tflite"
 GOLDEN = "golden.npz"
 COST = "cost.json"
+OPERATORS = "operators.json"
 # A bundle is read whole; nothing that runs on these devices comes near this size.
 MAX_FILE_BYTES = 256 * 2**20
 
@@ -28,6 +36,11 @@ MAX_FILE_BYTES = 256 * 2**20
 def native_name(device_id: str) -> str:
     """Name of the native module's image inside a bundle."""
     return f"model.{device_id}.bin"
+
+
+def native_elf_name(device_id: str) -> str:
+    """Name of the linker's ELF file, which names the module's functions for profilers."""
+    return f"model.{device_id}.elf"
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,8 @@ class Bundle:
         inputs: the model's inputs, int8.
         outputs: the model's outputs, int8.
         card: the checkpoint's card, as trained.
-        files: name -> content: model.onnx, model.tflite, model.<profile>.bin, golden.npz, cost.json.
+        files: name -> content: model.onnx, model.tflite, golden.npz, cost.json,
+            operators.json, and model.<profile>.bin where the device gets a native module.
     """
 
     name: str

@@ -83,10 +83,21 @@ class NodeCommand(IntEnum):
     and it is {"out": bytes, "len": output bytes in all, "ticks": uint}. Where "out" holds less
     than "len", read {"off": uint} gives the rest, piece by piece, as {"off", "out"}.
     LEDGER, read {}: see `edge_runtime.node.serial_device.Ledger`.
+    OUTBOX_READ, read {"seq"?: uint}: the decisions from this sequence on, as many as the answer
+    holds: {"first", "next", "dropped", "records": [{"seq", "boot_id", "at", "ticks", "len", "crc",
+    "out"}]}; see `edge_runtime.node.serial_device.Outbox`. An inference that was put into the
+    outbox says so: "seq".
+    OUTBOX_ACKNOWLEDGE, write {"seq": uint}: all up to and with this one are stored elsewhere; the
+    answer is {"first", "next", "dropped"}.
+    CONFIGURATION, read {} gives {"report_every": uint}, write replaces it: every how many decisions
+    one goes to the outbox, 0 for none.
     """
 
     INFER = 0
     LEDGER = 1
+    OUTBOX_READ = 2
+    OUTBOX_ACKNOWLEDGE = 3
+    CONFIGURATION = 4
 
 
 class ErrorCode(IntEnum):
@@ -157,6 +168,7 @@ class NodeError(ErrorCode):
     STACK_TOO_LARGE = 12, "the model needs more stack than the device has"
     SELF_TEST_DIFFERS = 13, "a golden row of the model's self-test gave another output"
     SELF_TEST_TOO_SLOW = 14, "the self-test took more ticks than the model's ceiling allows"
+    FLASH_FAILED = 30, "the device's flash could not be written"
 
 
 _ERRORS: dict[int, type[ErrorCode]] = {Group.IMAGE: ImageError, Group.NODE: NodeError}

@@ -13,12 +13,16 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 import jouleloop
+from jouleloop.cli.bench import bench
 from jouleloop.cli.board import board
+from jouleloop.cli.demo import demo
 from jouleloop.cli.devices import devices
 from jouleloop.cli.doctor import doctor
+from jouleloop.cli.export import export
 from jouleloop.cli.flash import flash
 from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
+from jouleloop.cli.profile import profile
 from jouleloop.cli.run import run
 from jouleloop.cli.scenarios import scenarios_app
 from jouleloop.cli.sweep import sweep
@@ -49,9 +53,13 @@ app = typer.Typer(
 app.command("devices")(devices)
 app.command("doctor")(doctor)
 app.add_typer(train_app, name="train")
+app.command("export")(export)
+app.command("bench")(bench)
 app.command("board")(board)
+app.command("demo")(demo)
 app.command("flash")(flash)
 app.command("monitor")(monitor)
+app.command("profile")(profile)
 app.command("run")(run)
 app.add_typer(scenarios_app, name="scenarios")
 app.command("sweep")(sweep)

@@ -3,8 +3,10 @@
 #define JL_NODE_H
 
 #include "jl_cbor.h"
+#include "jl_configuration.h"
 #include "jl_console.h"
 #include "jl_ledger.h"
+#include "jl_outbox.h"
 #include "jl_slots.h"
 #include "jl_upload.h"
 
@@ -21,6 +23,8 @@ struct jl_node {
     struct jl_ledger ledger;
     struct jl_slots slots;
     struct jl_upload upload;
+    struct jl_configuration configuration;
+    struct jl_outbox outbox;
     uint32_t input_received; /* bytes of the next inference's input */
     uint32_t output_ready;   /* bytes of the last inference's output; 0 when there is none */
     bool is_reset_asked;
@@ -58,5 +62,7 @@ jl_status jl_images_handle(struct jl_node *node, const struct jl_request *reques
                            struct jl_cbor_writer *reply);
 jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *request,
                               struct jl_cbor_writer *reply);
+jl_status jl_storage_handle(struct jl_node *node, const struct jl_request *request,
+                            struct jl_cbor_writer *reply);
 
 #endif

@@ -47,6 +47,10 @@ struct jl_port {
     uint32_t program_bytes;
     /** Two erase blocks for the record of which slot serves. */
     struct jl_area records;
+    /** Two erase blocks for the configuration; no bytes: the board keeps none. */
+    struct jl_area configuration;
+    /** Two erase blocks or more for what waits to be collected; no bytes: nothing is kept. */
+    struct jl_area outbox;
     /** Where models lie. */
     struct jl_area model_slots[JL_MODEL_SLOTS];
     /**

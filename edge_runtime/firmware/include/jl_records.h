@@ -1,5 +1,5 @@
 /*
- * The board's record: how often it started and which model slot serves.
+ * The board's record: how often it started, which model slot serves, which one is on trial.
  *
  * Records are appended to one of two erase blocks; the one with the highest sequence and a right
  * CRC counts. A full block is followed by the other, erased first, so that the last good record is
@@ -22,7 +22,8 @@ struct jl_record {
     uint32_t sequence;
     uint32_t boot_id; /* counts starts, from 1 */
     uint32_t active_slot;
-    uint32_t reserved[3]; /* zero */
+    uint32_t trial_slot;  /* whose self-test runs, or was running when the board stopped */
+    uint32_t reserved[2]; /* zero */
     uint32_t crc32;
 };
 

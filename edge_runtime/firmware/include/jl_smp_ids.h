@@ -48,6 +48,9 @@ enum {
 enum {
     JL_NODE_INFER = 0,
     JL_NODE_LEDGER = 1,
+    JL_NODE_OUTBOX_READ = 2,
+    JL_NODE_OUTBOX_ACKNOWLEDGE = 3,
+    JL_NODE_CONFIGURATION = 4,
 };
 
 /**
@@ -127,6 +130,8 @@ typedef enum {
     JL_NODE_ERROR_SELF_TEST_DIFFERS = 4194317,
     /** the self-test took more ticks than the model's ceiling allows */
     JL_NODE_ERROR_SELF_TEST_TOO_SLOW = 4194318,
+    /** the device's flash could not be written */
+    JL_NODE_ERROR_FLASH_FAILED = 4194334,
 } jl_status;
 
 #endif

@@ -46,7 +46,7 @@ struct jl_record jl_records_read(const struct jl_port *port) {
     struct jl_record record;
     struct place place;
     if (!find_newest(port, &record, &place)) {
-        record = (struct jl_record){.active_slot = JL_NO_SLOT};
+        record = (struct jl_record){.active_slot = JL_NO_SLOT, .trial_slot = JL_NO_SLOT};
     }
     return record;
 }

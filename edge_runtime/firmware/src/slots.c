@@ -12,6 +12,21 @@ static jl_status look(const struct jl_port *port, struct jl_slots *slots, uint32
     return status;
 }
 
+/** Without its header nothing in the slot can be taken for an image again. */
+static void empty(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
+    slots->slot[index].is_valid = false;
+    (void)port->flash_erase(port->model_slots[index].offset);
+}
+
+static jl_status write_record(const struct jl_port *port, struct jl_slots *slots,
+                              struct jl_record record) {
+    jl_status status = jl_records_append(port, &record);
+    if (status == JL_OK) {
+        slots->record = record;
+    }
+    return status;
+}
+
 /** Serve the slot that the record names. It passed its self-test before the record named it. */
 static bool serve_recorded(const struct jl_port *port, struct jl_slots *slots) {
     uint32_t index = slots->record.active_slot;
@@ -23,16 +38,42 @@ static bool serve_recorded(const struct jl_port *port, struct jl_slots *slots) {
     return true;
 }
 
+/**
+ * Try the module in a slot and serve it. Its code may stop the board: the record says which slot is
+ * on trial, so that the next start does not try it again.
+ */
+static jl_status try_slot(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
+    struct jl_model model;
+    jl_status status = jl_model_bind(port, &slots->slot[index].image, &model);
+    if (status != JL_OK) {
+        return status;
+    }
+    struct jl_record record = slots->record;
+    record.trial_slot = index;
+    status = write_record(port, slots, record);
+    if (status != JL_OK) {
+        return status;
+    }
+    jl_status outcome = jl_model_self_test(port, &model);
+    record.trial_slot = JL_NO_SLOT;
+    if (outcome == JL_OK) {
+        record.active_slot = index;
+    }
+    status = write_record(port, slots, record);
+    if (outcome != JL_OK || status != JL_OK) {
+        return outcome != JL_OK ? outcome : status;
+    }
+    slots->model = model;
+    slots->active = index;
+    return JL_OK;
+}
+
 /** The recorded model is broken: serve any other that proves itself. */
 static void serve_other(const struct jl_port *port, struct jl_slots *slots) {
+    uint32_t broken = slots->record.active_slot;
     for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
-        struct jl_model model;
-        if (index != slots->record.active_slot && slots->slot[index].is_valid &&
-            jl_model_bind(port, &slots->slot[index].image, &model) == JL_OK &&
-            jl_model_self_test(port, &model) == JL_OK) {
-            slots->model = model;
-            slots->active = index;
-            slots->record.active_slot = index;
+        if (index != broken && slots->slot[index].is_valid &&
+            try_slot(port, slots, index) == JL_OK) {
             return;
         }
     }
@@ -41,54 +82,33 @@ static void serve_other(const struct jl_port *port, struct jl_slots *slots) {
 void jl_slots_boot(const struct jl_port *port, struct jl_slots *slots) {
     slots->record = jl_records_read(port);
     slots->active = JL_NO_SLOT;
-    for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
-        look(port, slots, index);
+    uint32_t stopped = slots->record.trial_slot;
+    if (stopped < JL_MODEL_SLOTS && stopped != slots->record.active_slot) {
+        empty(port, slots, stopped);
     }
-    bool was_serving = slots->record.active_slot != JL_NO_SLOT;
-    if (was_serving && !serve_recorded(port, slots)) {
-        serve_other(port, slots);
-    }
+    slots->record.trial_slot = JL_NO_SLOT;
     slots->record.boot_id++;
     /* A board whose flash is worn out still answers, with the boot it counted in RAM. */
     (void)jl_records_append(port, &slots->record);
+    for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
+        look(port, slots, index);
+    }
+    if (slots->record.active_slot != JL_NO_SLOT && !serve_recorded(port, slots)) {
+        serve_other(port, slots);
+    }
 }
 
 uint32_t jl_slots_spare(const struct jl_slots *slots) {
     return slots->active == 0 ? 1 : 0;
 }
 
-static jl_status admit(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
-    jl_status status = look(port, slots, index);
-    if (status != JL_OK) {
-        return status;
-    }
-    struct jl_model model;
-    status = jl_model_bind(port, &slots->slot[index].image, &model);
-    if (status != JL_OK) {
-        return status;
-    }
-    status = jl_model_self_test(port, &model);
-    if (status != JL_OK) {
-        return status;
-    }
-    struct jl_record record = slots->record;
-    record.active_slot = index;
-    status = jl_records_append(port, &record);
-    if (status != JL_OK) {
-        return status;
-    }
-    slots->record = record;
-    slots->model = model;
-    slots->active = index;
-    return JL_OK;
-}
-
 jl_status jl_slots_activate(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
-    jl_status status = admit(port, slots, index);
+    jl_status status = look(port, slots, index);
+    if (status == JL_OK) {
+        status = try_slot(port, slots, index);
+    }
     if (status != JL_OK) {
-        /* Without its header it can never be taken for a model that was tried. */
-        slots->slot[index].is_valid = false;
-        (void)port->flash_erase(port->model_slots[index].offset);
+        empty(port, slots, index);
     }
     return status;
 }

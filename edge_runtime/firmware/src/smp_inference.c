@@ -1,3 +1,4 @@
+#include "jl_crc.h"
 #include "jl_memory.h"
 #include "jl_node.h"
 
@@ -24,6 +25,29 @@ static void enter(struct jl_node *node, enum jl_state state) {
     jl_ledger_enter(&node->ledger, state, node->port->clock_ticks());
 }
 
+/** Put the decision into the outbox, where the configuration wants it there. */
+static void report(struct jl_node *node, uint64_t run_ticks, struct jl_cbor_writer *reply) {
+    uint32_t every = node->configuration.report_every;
+    if (every == 0 || node->ledger.decisions % every != 0) {
+        return;
+    }
+    const struct jl_model *model = &node->slots.model;
+    struct jl_decision decision = {
+        .boot_id = node->slots.record.boot_id,
+        .at_ticks = node->port->clock_ticks(),
+        .run_ticks = run_ticks,
+        .output_bytes = model->output_bytes,
+        .output_crc32 = jl_crc32(model->output, model->output_bytes),
+    };
+    uint32_t kept =
+        model->output_bytes < sizeof decision.output ? model->output_bytes : sizeof decision.output;
+    memcpy(decision.output, model->output, kept);
+    /* A decision counts even where flash is worn out: then the answer has no sequence. */
+    if (jl_outbox_append(node->port, &node->outbox, &decision) == JL_OK) {
+        put_number(reply, "seq", decision.sequence);
+    }
+}
+
 static jl_status run(struct jl_node *node, struct jl_cbor_writer *reply) {
     uint64_t ticks;
     enter(node, JL_STATE_RUN);
@@ -37,6 +61,7 @@ static jl_status run(struct jl_node *node, struct jl_cbor_writer *reply) {
     node->ledger.decisions++;
     put_number(reply, "len", node->output_ready);
     put_number(reply, "ticks", ticks);
+    report(node, ticks, reply);
     put_output(node, 0, reply);
     return JL_OK;
 }
@@ -109,5 +134,5 @@ jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *req
     if (request->command == JL_NODE_LEDGER && !is_write) {
         return ledger(node, reply);
     }
-    return JL_ERROR_NOT_SUPPORTED;
+    return jl_storage_handle(node, request, reply);
 }

@@ -110,6 +110,8 @@ int main(int argc, char **argv) {
         .erase_bytes = ERASE_BYTES,
         .program_bytes = PROGRAM_BYTES,
         .records = {0, 2 * ERASE_BYTES},
+        .configuration = {0x8000, 2 * ERASE_BYTES},
+        .outbox = {0x10000, 4 * ERASE_BYTES},
         .model_slots = {{SLOT_BYTES, SLOT_BYTES}, {2 * SLOT_BYTES, SLOT_BYTES}},
         .flash_erase = flash_erase,
         .flash_program = flash_program,

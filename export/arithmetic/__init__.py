@@ -1,0 +1,1 @@
+"""The integer arithmetic of INT8 models, exact: what every rendering must compute."""

@@ -1,0 +1,237 @@
+"""From a model to a bundle: read, lower, render, link, weigh, refuse what costs too much."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import jouleloop
+from edge_runtime.wire.bundle import (
+    COST,
+    GOLDEN,
+    ONNX,
+    OPERATORS,
+    TFLITE,
+    Bundle,
+    native_elf_name,
+    native_name,
+)
+from edge_runtime.wire.image import Version, make_image
+from edge_runtime.wire.module import Ceiling, profile_crc32
+from export.budget import (
+    Budget,
+    JoulesLimit,
+    budget_record,
+    check_joules,
+    check_memory,
+    joules_limit,
+)
+from export.cost import count_instructions, estimate_energy, native_cost, portable_cost
+from export.dump import Dump, plan_text
+from export.frontend.read_source import read_source
+from export.golden import Golden, make_golden
+from export.graph import Rounding
+from export.link import link_module
+from export.operator_table import operator_table
+from export.optimize import Optimize
+from export.passes import lower
+from export.render.c import render_c
+from export.render.onnx import render_onnx
+from export.render.tflite import render_tflite
+from export.specs import tensor_specs
+from jouleloop.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from device_profiles import DeviceProfile
+    from device_profiles.energy_model import DecisionEnergy
+    from export.cost import Cost
+    from export.estimate import Count
+    from export.frontend.source import Source
+    from export.graph import QGraph
+
+    Progress = Callable[[int, int], None]
+
+PRODUCER = f"jouleloop {jouleloop.__version__}"
+STAGES = ("read and quantise", "lower", "render", "golden rows", "native module", "cost")
+# A self-test that exceeds this much of the estimate's upper end runs on a board that is not what
+# the profile says.
+CEILING_MARGIN = 2.0
+UINT32_MAX = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How to export.
+
+    Args:
+        rounding: the requantisation rule.
+        native: True demands a native module, False leaves it out, None makes one where there can
+            be one.
+        budget: what the model may cost.
+        dump: folder for every stage of the compiler, or None.
+        optimize: what the native module's kernels are chosen for.
+    """
+
+    rounding: Rounding = Rounding.SINGLE
+    native: bool | None = None
+    budget: Budget = field(default_factory=Budget)
+    dump: Path | None = None
+    optimize: Optimize = Optimize.SPEED
+
+
+def export_model(
+    model: Path,
+    profile: DeviceProfile,
+    options: ExportOptions,
+    *,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Compile a model for a device.
+
+    Args:
+        model: folder with `program.pt2`, `card.json`, `calibration.npz`; or an INT8 `.tflite`.
+        profile: the device.
+        options: how.
+        progress: called with (stages done, stages in all).
+
+    Raises:
+        CheckpointError: the folder cannot be used.
+        UnsupportedModelError: the compiler has no code for something in the model.
+        OverBudgetError: flash, RAM or joules above the budget.
+        MissingFigureError: the budget needs a figure that the profile lacks.
+        InputError: a native module was demanded for a device that gets none.
+        MissingToolError: a package of the export extra is not installed.
+    """
+    step = _Steps(progress)
+    is_native = _is_native(profile, options.native)
+    limit = joules_limit(options.budget, profile)
+    dump = Dump(options.dump)
+    source = read_source(model, options.rounding)
+    dump.graph("frontend", source.graph)
+    step.done()
+    graph = lower(source.graph, profile, dump=dump.graph)
+    step.done()
+    onnx = render_onnx(graph, producer="jouleloop", version=jouleloop.__version__)
+    tflite = render_tflite(graph, producer=PRODUCER)
+    step.done()
+    golden = make_golden(graph, source.rows)
+    step.done()
+    files = {ONNX: onnx, TFLITE: tflite, GOLDEN: golden.as_npz()}
+    if is_native:
+        native, cost = _native(graph, profile, options, tflite, golden, dump)
+        files |= native
+    else:
+        cost = portable_cost(profile, graph)
+        files[OPERATORS] = operator_table(graph, None)
+    step.done()
+    check_memory(cost, options.budget)
+    check_joules(cost, limit, profile)
+    files[COST] = _cost_file(cost, options.budget, limit)
+    step.done()
+    return _bundle(source, graph, profile, files)
+
+
+def _is_native(profile: DeviceProfile, wanted: bool | None) -> bool:
+    if wanted and profile.core.kernel_class is None:
+        raise InputError(
+            f"{profile.id} gets no native module: {profile.no_native_reason}",
+            hint="leave --native out; the bundle then holds ONNX and TFLite",
+        )
+    return profile.core.kernel_class is not None and wanted is not False
+
+
+def _native(
+    graph: QGraph,
+    profile: DeviceProfile,
+    options: ExportOptions,
+    tflite: bytes,
+    golden: Golden,
+    dump: Dump,
+) -> tuple[dict[str, bytes], Cost]:
+    """The module as an image and as the linker's ELF, what runs in it, and what it costs."""
+    digest = hashlib.sha256(tflite)
+    program = render_c(
+        graph,
+        profile.core,
+        producer=PRODUCER,
+        model_sha256=digest.hexdigest(),
+        optimize=options.optimize,
+    )
+    for name, text in program.files.items():
+        dump.text(name, text)
+    dump.text("plan.txt", plan_text(program.plan, [node.name for node in graph.nodes]))
+    inputs, outputs = tensor_specs(graph)
+    instructions = count_instructions(program, profile.core)
+    # What a decision sends is its scores.
+    energy = estimate_energy(profile, instructions, sum(spec.size for spec in outputs))
+    module = link_module(
+        program,
+        profile.core,
+        inputs=inputs,
+        outputs=outputs,
+        self_test=golden.self_test((_ceiling(profile, instructions, energy),)),
+        model_sha256=digest.digest(),
+    )
+    dump.bytes("module.elf", module.elf)
+    dump.bytes("module.bin", module.content)
+    cost = native_cost(profile, program, module, instructions, energy, options.budget)
+    version = Version(*map(int, jouleloop.__version__.split(".")[:3]))
+    image = make_image(module.content, version=version)
+    files = {
+        native_name(profile.id): image,
+        native_elf_name(profile.id): module.elf,
+        OPERATORS: operator_table(graph, program),
+    }
+    return files, cost
+
+
+def _ceiling(profile: DeviceProfile, instructions: Count, energy: DecisionEnergy) -> Ceiling:
+    """What one inference may cost on a board; 0 where the profile cannot say."""
+    ticks = nanojoules = 0
+    if profile.emulator is not None:
+        most = instructions.high * CEILING_MARGIN / profile.emulator.instructions_per_tick
+        ticks = math.ceil(most) + 1
+    if "inference" in energy.states:
+        high_joules = energy.states["inference"].interval[1]
+        nanojoules = math.ceil(high_joules * CEILING_MARGIN * 1e9)
+    return Ceiling(profile_crc32(profile.id), min(ticks, UINT32_MAX), min(nanojoules, UINT32_MAX))
+
+
+def _cost_file(cost: Cost, budget: Budget, limit: JoulesLimit | None) -> bytes:
+    record = cost.as_record() | {"budget": budget_record(budget, limit)}
+    return json.dumps(record, indent=2, sort_keys=True, allow_nan=False).encode()
+
+
+def _bundle(
+    source: Source, graph: QGraph, profile: DeviceProfile, files: dict[str, bytes]
+) -> Bundle:
+    inputs, outputs = tensor_specs(graph)
+    return Bundle(
+        graph.name,
+        profile.id,
+        source.family,
+        str(graph.rounding),
+        PRODUCER,
+        inputs,
+        outputs,
+        source.card,
+        files,
+    )
+
+
+class _Steps:
+    """Counts the stages for a progress bar."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._done = progress, 0
+
+    def done(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, len(STAGES))

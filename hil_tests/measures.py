@@ -1,0 +1,145 @@
+"""From finished scenarios to figures with units, limits and provenance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import device_profiles
+from device_profiles.energy_model import DecisionEnergy, decision_energy, inference_energy
+from hil_tests.result import Measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from device_profiles.energy_model import Cycles
+    from edge_runtime.wire.bundle import Bundle
+    from hil_tests.result import ScenarioResult
+
+COUNTED = "executed instructions, QEMU -icount shift=0, the board's cycle source around the call"
+
+
+def measures_of(
+    bundle: Bundle, target: str, done: Iterable[ScenarioResult], cycles: Cycles | None
+) -> tuple[tuple[Measure, ...], dict[str, str]]:
+    """Figures of a run, and for each that is absent the reason.
+
+    Args:
+        bundle: the model that ran.
+        target: `qemu` or `local`.
+        done: finished scenarios, at least one.
+        cycles: of one inference, as the profiler estimates them; None where nothing was profiled.
+    """
+    done = tuple(done)
+    energies, missing = _energies(bundle, target, done, cycles)
+    return (*_quality(done), *_counts(target, done), *_memory(bundle), *energies), missing
+
+
+def _quality(done: tuple[ScenarioResult, ...]) -> tuple[Measure, ...]:
+    source = "the scenarios' own ledger, against the exact per-item optimum"
+    agreement = np.concatenate([np.equal(s.decisions, s.exact) for s in done])
+    return (
+        _spread("decision_quality", [s.quality for s in done], "", source),
+        _spread("circularity", [s.circularity for s in done], "", source),
+        Measure("agreement_with_exact", float(agreement.mean()), "", "measured", source),
+        Measure("decisions", float(agreement.size), "", "measured", "count"),
+    )
+
+
+def _spread(name: str, values: list[float], unit: str, source: str) -> Measure:
+    """The mean over scenarios, its interval their whole range."""
+    low, mean, high = min(values), float(np.mean(values)), max(values)
+    return Measure(name, min(max(mean, low), high), unit, "measured", source, low, high)
+
+
+def _counts(target: str, done: tuple[ScenarioResult, ...]) -> tuple[Measure, ...]:
+    link_bytes = [n for s in done for n in s.link_bytes]
+    instructions = [n for s in done for n in s.instructions]
+    measures = []
+    if target == "qemu":
+        source = "counted on the serial line, both ways, framing included"
+        measures.append(_spread("link_bytes_per_decision", [*map(float, link_bytes)], "B", source))
+    if instructions:
+        counts = [*map(float, instructions)]
+        measures.append(_spread("instructions_per_inference", counts, "", COUNTED))
+    return tuple(measures)
+
+
+def _memory(bundle: Bundle) -> tuple[Measure, ...]:
+    """Sizes of the compiled module; none for a bundle without one."""
+    flash, ram = bundle.cost["flash"], bundle.cost["ram"]
+    if flash is None or ram is None:
+        return ()
+    source = "the linked module"
+    return (
+        _sized("module_flash_bytes", flash["module_bytes"], flash["limit_bytes"], source),
+        _sized("arena_bytes", ram["arena_bytes"], ram["limit_bytes"], source),
+        _sized("stack_bytes", ram["stack_bytes"], None, source),
+    )
+
+
+def _sized(name: str, value: int, limit: int | None, source: str) -> Measure:
+    bound = None if limit is None else float(limit)
+    return Measure(name, float(value), "B", "measured", source, limit=bound)
+
+
+def _energies(
+    bundle: Bundle, target: str, done: tuple[ScenarioResult, ...], cycles: Cycles | None
+) -> tuple[tuple[Measure, ...], dict[str, str]]:
+    """Joules per decision by state: from profiled cycles, else from the export's estimate."""
+    measures: list[Measure] = []
+    if target == "qemu" and cycles is not None:
+        measures.append(
+            Measure(
+                "cycles_per_inference",
+                cycles.value,
+                "",
+                "modelled",
+                cycles.source,
+                cycles.low,
+                cycles.high,
+            )
+        )
+        record = _profiled(bundle, done, cycles).as_record()
+    else:
+        record = bundle.cost["energy"]
+    if record is None:
+        return tuple(measures), {
+            "decision_joules": f"{bundle.device_id} has no counted inference here"
+        }
+    limit = (bundle.cost.get("budget") or {}).get("joules_per_decision")
+    states = {f"{state}_joules": energy for state, energy in record["states"].items()}
+    measures += [_joules(name, energy, None) for name, energy in states.items()]
+    if record["total"] is not None:
+        measures.append(_joules("decision_joules", record["total"], limit))
+    missing = {
+        f"{state}_joules": f"{bundle.device_id} has no figure {figure}"
+        for state, figure in record["missing"].items()
+    }
+    return tuple(measures), missing
+
+
+def _profiled(bundle: Bundle, done: tuple[ScenarioResult, ...], cycles: Cycles) -> DecisionEnergy:
+    """One decision, its inference by the profiler's cycles."""
+    profile = device_profiles.load(bundle.device_id)
+    instructions = float(np.mean([n for s in done for n in s.instructions]))
+    payload_bytes = round(float(np.mean([n for s in done for n in s.link_bytes])))
+    energy = decision_energy(profile, instructions=instructions, payload_bytes=payload_bytes)
+    if "inference" not in energy.states:
+        return energy
+    inference = inference_energy(profile, cycles)
+    return DecisionEnergy({**energy.states, "inference": inference}, energy.missing)
+
+
+def _joules(name: str, energy: Mapping[str, Any], limit: float | None) -> Measure:
+    return Measure(
+        name,
+        energy["joules"],
+        "J",
+        energy["kind"],
+        energy["source"],
+        energy["low_joules"],
+        energy["high_joules"],
+        limit,
+    )

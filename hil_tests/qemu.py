@@ -1,0 +1,123 @@
+"""The target `qemu`: the very firmware, booted by QEMU, driven over its serial port."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import device_profiles
+from edge_runtime.node.serial_device import SerialDevice
+from hil_tests.emulator import Emulator
+from hil_tests.target import Reply
+from jouleloop.errors import BundleError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from device_profiles import DeviceProfile
+    from edge_runtime.wire.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class QemuTarget:
+    """An emulated board that serves the model."""
+
+    board: DeviceProfile
+    device: SerialDevice
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+        return "qemu"
+
+    @property
+    def description(self) -> str:
+        """What stands behind it."""
+        return f"QEMU {_emulator(self.board).machine}, our firmware over its serial port"
+
+    def infer(self, row: NDArray[np.int8]) -> Reply:
+        """Run the model once; instructions are exact to one tick of the board's cycle source."""
+        before = self.device.bytes_sent + self.device.bytes_received
+        answer = self.device.infer(row.tobytes())
+        link_bytes = self.device.bytes_sent + self.device.bytes_received - before
+        instructions = _emulator(self.board).instructions(answer.ticks)
+        return Reply(np.frombuffer(answer.output, np.int8), instructions, None, link_bytes)
+
+
+def _emulator(board: DeviceProfile) -> device_profiles.Emulator:
+    if board.emulator is None or not board.emulator.has_firmware:
+        raise InputError(
+            f"{board.id} has no emulated board that our firmware runs on",
+            hint=f"boards that have one: {', '.join(_boards())}; or use --target local",
+        )
+    return board.emulator
+
+
+def _boards() -> list[str]:
+    profiles = device_profiles.load_all().values()
+    return [p.id for p in profiles if p.emulator is not None and p.emulator.has_firmware]
+
+
+def board_for(bundle: Bundle, device_id: str | None) -> DeviceProfile:
+    """The emulated board to run a bundle on.
+
+    Args:
+        bundle: the exported model.
+        device_id: the board that the user asked for, or None: the bundle's own device when it is
+            emulated, else an emulated board with the same core.
+
+    Raises:
+        BundleError: the bundle was made for another core.
+        InputError: no emulated board has this core.
+        UnknownDeviceError: no profile has this id.
+    """
+    made_for = device_profiles.load(bundle.device_id)
+    if device_id is None:
+        same_core = [b for b in _boards() if device_profiles.load(b).core == made_for.core]
+        device_id = bundle.device_id if bundle.device_id in same_core else next(iter(same_core), "")
+        board = device_profiles.load(device_id or bundle.device_id)
+    else:
+        board = device_profiles.load(device_id)
+    _emulator(board)
+    if board.core != made_for.core:
+        raise BundleError(
+            f"{bundle.name} was exported for {made_for.id} ({made_for.core.name}); "
+            f"{board.id} is a {board.core.name}",
+            hint=f"export it again with --device {board.id}",
+        )
+    return board
+
+
+@contextmanager
+def open_qemu(
+    bundle: Bundle,
+    board: DeviceProfile,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[QemuTarget]:
+    """Boot a board on empty flash and flash the bundle's model onto it over SMP.
+
+    Args:
+        bundle: the exported model.
+        board: from `board_for`.
+        progress: called with (bytes uploaded, bytes in all).
+
+    Raises:
+        MissingToolError: QEMU or the cross compiler is not installed.
+        BundleError: the bundle has no native module.
+        LinkError: the board did not answer, or refused the model.
+    """
+    image = bundle.native
+    with (
+        tempfile.TemporaryDirectory(prefix="jouleloop-") as folder,
+        Emulator(board, Path(folder) / "flash.bin") as emulator,
+        SerialDevice(emulator.port) as device,
+    ):
+        device.upload_model(image, progress=progress)
+        yield QemuTarget(board, device)

@@ -1,0 +1,130 @@
+"""The host port of the firmware: the same C as a process of this machine, under sanitizers."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Self
+
+import cbor2
+
+import jouleloop
+from edge_runtime.firmware.build import FOLDER, WARNINGS
+from edge_runtime.wire import smp
+from jouleloop.programs import require_program, zig_command
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FLASH_BYTES = 2**20
+SLOT_BYTES = 0x40000
+ERASE_BYTES = 4096
+ARENA_BYTES = 64 * 1024
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def build_host_board(folder: Path) -> Path:
+    """Compile the portable sources and the host port, with the warnings of every build."""
+    sha256 = zig_command("build-obj", f"{FOLDER}/src/sha256.zig", "-O", "ReleaseSafe", "-fPIC")
+    subprocess.run(sha256, cwd=folder, check=True)
+    sources = [*sorted((FOLDER / "src").glob("*.c")), *sorted((FOLDER / "port/host").glob("*.c"))]
+    version = f'-DJL_FIRMWARE_VERSION="{jouleloop.__version__}"'
+    flags = ["-std=c11", "-O1", "-g", *SANITIZERS, *WARNINGS, version, f"-I{FOLDER}/include"]
+    gcc = [require_program("gcc"), *flags, *map(str, sources), "sha256.o", "-o", "host"]
+    subprocess.run(gcc, cwd=folder, check=True)
+    return folder / "host"
+
+
+class HostBoard:
+    """A running host board; leaving the context fails where a sanitizer complained."""
+
+    def __init__(self, program: Path, flash: Path) -> None:
+        if not flash.exists():
+            flash.write_bytes(b"\xff" * FLASH_BYTES)
+        self.flash = flash
+        self._program = program
+        self._decoder = smp.LineDecoder()
+        self._messages: deque[bytes] = deque()
+        self._sequence = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            [self._program, self.flash],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the board by ending its input; a sanitizer's finding is an error."""
+        _, complaint = self._process.communicate(timeout=60)
+        assert self._process.returncode == 0, complaint.decode()
+
+    def restart(self) -> None:
+        """Switch it off and on."""
+        self.stop()
+        self._start()
+
+    def send(self, data: bytes) -> None:
+        """Bytes on the line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(data)
+
+    def receive(self, timeout_s: float = 10.0) -> bytes:
+        """The next message that the board sends."""
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + timeout_s
+        while not self._messages:
+            ready, _, _ = select.select([self._process.stdout], [], [], deadline - time.monotonic())
+            chunk = os.read(self._process.stdout.fileno(), 65536) if ready else b""
+            if not chunk:
+                self._process.kill()
+                _, complaint = self._process.communicate()
+                raise AssertionError(f"the board gave no answer; it said:\n{complaint.decode()}")
+            self._messages.extend(self._decoder.feed(chunk))
+        return self._messages.popleft()
+
+    def ask_raw(self, operation: int, group: int, command: int, body: bytes) -> bytes:
+        """Send a request with this body; returns the body of the answer."""
+        self._sequence = (self._sequence + 1) % 256
+        header = smp.Header(operation, group, command, self._sequence, len(body))
+        self.send(smp.encode_lines(header.pack() + body))
+        message = self.receive()
+        answer = smp.Header.unpack(message)
+        assert (answer.operation, answer.group, answer.command) == (operation + 1, group, command)
+        assert answer.sequence == self._sequence
+        assert answer.length == len(message) - smp.HEADER_BYTES
+        return message[smp.HEADER_BYTES :]
+
+    def ask(
+        self, operation: int, group: int, command: int, payload: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Send a request; returns the map of the answer."""
+        answer = cbor2.loads(self.ask_raw(operation, group, command, cbor2.dumps(payload)))
+        assert isinstance(answer, dict)
+        return answer
+
+    def upload(self, image: bytes, piece_bytes: int = 800) -> dict[str, Any]:
+        """Upload an image; returns the last answer, or the first that is an error."""
+        answer: dict[str, Any] = {"off": 0}
+        while answer["off"] < max(len(image), 1):
+            off = answer["off"]
+            payload = {"off": off, "data": image[off : off + piece_bytes]}
+            if off == 0:
+                payload |= {"image": smp.IMAGE_MODEL, "len": len(image)}
+            answer = self.ask(2, smp.Group.IMAGE, smp.ImageCommand.UPLOAD, payload)
+            if "off" not in answer or not image:
+                break
+        return answer

@@ -1,0 +1,105 @@
+"""Building the firmware: cached by content, safe when two build at once, clear when it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import device_profiles
+from edge_runtime.firmware import build
+from edge_runtime.firmware.build import build_firmware
+from jouleloop.errors import InputError, MachineError, MissingToolError
+
+pytestmark = pytest.mark.qemu
+
+BOARD = device_profiles.load("mps2-an386")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # The compiler keeps its own cache, or it would build its run-time library for every test.
+    compiler_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zig"
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(compiler_cache))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/jouleloop/firmware"
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the sources that a test may change."""
+    copy = tmp_path / "firmware"
+    shutil.copytree(build.FOLDER, copy)
+    monkeypatch.setattr(build, "FOLDER", copy)
+    return copy
+
+
+def test_the_same_sources_are_built_once(cache: Path, sources: Path) -> None:
+    elf = build_firmware(BOARD)
+    built_at = elf.stat().st_mtime_ns
+    assert elf.parent == cache
+    assert elf.read_bytes()[:4] == b"\x7fELF"
+    assert build_firmware(BOARD).stat().st_mtime_ns == built_at
+    # Nothing but the finished file is left.
+    assert [path.name for path in cache.iterdir()] == [elf.name]
+    # Another source is another firmware; comments count, for lines are in the debug information.
+    ledger = sources / "src/ledger.c"
+    ledger.write_text(ledger.read_text() + "/* more */\n")
+    assert build_firmware(BOARD) != elf
+    assert elf.is_file()
+
+
+def test_where_it_is_built_does_not_matter(cache: Path, tmp_path: Path) -> None:
+    here = build_firmware(BOARD).name
+    shutil.copytree(build.FOLDER, tmp_path / "elsewhere")
+    original, build.FOLDER = build.FOLDER, tmp_path / "elsewhere"
+    try:
+        assert build_firmware(BOARD).name == here
+    finally:
+        build.FOLDER = original
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_two_builds_at_once(cache: Path) -> None:
+    program = (
+        "import device_profiles\n"
+        "from edge_runtime.firmware.build import build_firmware\n"
+        "print(build_firmware(device_profiles.load('mps2-an386')))\n"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=os.environ
+        )
+        for _ in range(2)
+    ]
+    said = {process.communicate()[0] for process in both}
+    assert [process.returncode for process in both] == [0, 0]
+    (elf,) = cache.iterdir()
+    assert said == {f"{elf}\n"}
+
+
+def test_a_build_that_fails_leaves_nothing(cache: Path, sources: Path) -> None:
+    (sources / "src/ledger.c").write_text("int jl_broken(void) { return 1.5; }\n")
+    with pytest.raises(MachineError, match=r"ledger\.c"):
+        build_firmware(BOARD)
+    assert list(cache.iterdir()) == []
+
+
+def test_what_cannot_be_built(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    with pytest.raises(InputError, match="no firmware for rp2040") as error:
+        build_firmware(device_profiles.load("rp2040"))
+    assert "mps2-an386" in error.value.hint
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingToolError):
+        build_firmware(BOARD)
+    assert not cache.exists()
+
+
+def test_every_board_has_a_profile_that_says_so() -> None:
+    profiles = device_profiles.load_all().values()
+    machines = {p.emulator.machine for p in profiles if p.emulator and p.emulator.has_firmware}
+    assert set(build.boards()) == machines

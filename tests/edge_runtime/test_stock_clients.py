@@ -1,0 +1,110 @@
+"""The stock smpmgr and smpclient, unchanged, against the firmware in QEMU."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from smp.error import MGMT_ERR
+from smp.image_management import IMG_MGMT_ERR
+from smpclient import SMPClient
+from smpclient.exceptions import SMPUploadError
+from smpclient.generics import error_v2, success
+from smpclient.requests.image_management import ImageErase, ImageStatesRead, ImageStatesWrite
+from smpclient.requests.os_management import EchoWrite, MCUMgrParametersRead, ResetWrite
+from smpclient.transport.serial import SMPSerialTransport
+
+from edge_runtime.wire.image import Version, parse_image
+from edge_runtime.wire.smp import NodeError
+from tests.edge_runtime.tiny_module import TinyModule
+
+if TYPE_CHECKING:
+    from edge_runtime.node.serial_device import SerialDevice
+    from hil_tests.emulator import Emulator
+
+pytestmark = pytest.mark.qemu
+
+SMPMGR = str(Path(sys.executable).with_name("smpmgr"))
+
+
+def _smpmgr(emulator: Emulator, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [SMPMGR, "--port", emulator.port, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_smpmgr(emulator: Emulator, tmp_path: Path) -> None:
+    echo = _smpmgr(emulator, "os", "echo", "hi")
+    assert echo.returncode == 0
+    assert "r='hi'" in echo.stdout
+    path = tmp_path / "model.bin"
+    image = TinyModule(size=40).image(Version(6, 5, 4))
+    path.write_bytes(image)
+    assert _smpmgr(emulator, "image", "upload", "--slot", "1", str(path)).returncode == 0
+    state = _smpmgr(emulator, "image", "state-read")
+    assert state.returncode == 0
+    assert "version='6.5.4'" in state.stdout
+    assert _smpmgr(emulator, "os", "reset").returncode == 0
+    assert "version='6.5.4'" in _smpmgr(emulator, "image", "state-read").stdout
+    # Firmware is no model: the device says that it has no slot for it.
+    refused = _smpmgr(emulator, "image", "upload", "--slot", "0", str(path))
+    assert refused.returncode != 0
+    assert "NO_FREE_SLOT" in refused.stdout + refused.stderr
+
+
+async def _drive(port: str, image: bytes, bad: bytes) -> None:
+    async with SMPClient(SMPSerialTransport(), port) as client:
+        echo = await client.request(EchoWrite(d="Größe"))
+        assert success(echo)
+        assert echo.r == "Größe"
+        parameters = await client.request(MCUMgrParametersRead())
+        assert success(parameters)
+        assert parameters.buf_size >= 1024
+
+        offsets = [offset async for offset in client.upload(image, slot=1)]
+        assert offsets == sorted(offsets)
+        assert offsets[-1] == len(image)
+        states = await client.request(ImageStatesRead())
+        assert success(states)
+        (active,) = [state for state in states.images if state.image == 1 and state.active]
+        assert active.hash == parse_image(image).sha256
+        assert active.version == "2.0.0"
+
+        with pytest.raises(SMPUploadError) as refused:
+            _ = [offset async for offset in client.upload(bad, slot=1)]
+        answer = refused.value.args[0]
+        assert (answer.err.group, answer.err.rc) == (64, NodeError.SELF_TEST_DIFFERS)
+
+        # Test and confirm belong to a boot loader that this firmware does not have.
+        write = await client.request(ImageStatesWrite(hash=active.hash, confirm=True))
+        assert not success(write) or getattr(write, "rc", MGMT_ERR.ENOTSUP) == MGMT_ERR.ENOTSUP
+        erase = await client.request(ImageErase(slot=0))
+        assert error_v2(erase)
+        assert erase.err.rc == IMG_MGMT_ERR.INVALID_SLOT
+        assert success(await client.request(ResetWrite()))
+
+
+def test_smpclient(emulator: Emulator) -> None:
+    image = TinyModule(size=100, rows=9).image(Version(2))
+    bad = TinyModule(size=100, rows=9, wrong_rows=True).image(Version(3))
+    asyncio.run(_drive(emulator.port, image, bad))
+
+
+def test_an_upload_costs_little_more_than_base64(device: SerialDevice) -> None:
+    # 64 KiB of module: the bytes on the wire, both ways, stay within 1.55 times that.
+    size = 64 * 1024
+    module = TinyModule(size=128, rows=size // 256 - 2)
+    image = module.image()
+    sent, received = device.bytes_sent, device.bytes_received
+    device.upload_model(image)
+    wire_bytes = device.bytes_sent + device.bytes_received - sent - received
+    assert len(image) == pytest.approx(size, rel=0.01)
+    assert wire_bytes <= 1.55 * len(image)
+    active = device.active_model()
+    assert active is not None
+    assert active.sha256 == parse_image(image).sha256
+    assert hashlib.sha256(image).digest() != active.sha256  # the image's own hash, not the file's

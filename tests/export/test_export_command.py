@@ -1,0 +1,105 @@
+"""`jouleloop export` as people and scripts run it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.wire.bundle import read_bundle
+from tests.export.checkpoints import write_checkpoint
+
+pytestmark = pytest.mark.host_c
+
+JOULELOOP = str(Path(sys.executable).with_name("jouleloop"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"), (12, 24, 4))
+
+
+def run_export(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [JOULELOOP, "export", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_json_is_one_object_and_nothing_else(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made" / "policy.jlb"
+    done = run_export(checkpoint, "--device", "mps2-an386", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["bundle"] == str(out)
+    assert record["cost"]["energy"]["total"]["kind"] == "modelled"
+    assert sorted(record["files"]) == sorted(read_bundle(out).files)
+    assert done.stderr == ""
+
+
+def test_the_table_names_layers_sizes_and_where_joules_come_from(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    done = run_export(checkpoint, "--out", tmp_path / "policy.jlb")
+    assert done.returncode == 0, done.stderr
+    for word in ("FULLY_CONNECTED", "weights", "arena", "stack", "modelled", "nucleo-l4r5zi"):
+        assert word in done.stdout
+    assert "#" * 20 in done.stdout, "the fullest layer almost fills the arena"
+    assert "this module" in done.stdout
+
+
+def test_optimize_memory_makes_the_smaller_arena(checkpoint: Path, tmp_path: Path) -> None:
+    arenas = {}
+    for mode in ("speed", "memory"):
+        out = tmp_path / f"{mode}.jlb"
+        done = run_export(checkpoint, "--out", out, "--optimize", mode, "--json")
+        assert done.returncode == 0, done.stderr
+        arenas[mode] = json.loads(done.stdout)["cost"]["ram"]["arena_bytes"]
+    assert arenas["memory"] < arenas["speed"]
+
+
+def test_over_budget_exits_1_with_a_table_and_leaves_no_bundle(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "policy.jlb"
+    done = run_export(checkpoint, "--out", out, "--budget-joules", "1e-9")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "inference" in done.stderr
+    assert "FULLY_CONNECTED" in done.stderr
+    assert not out.exists()
+
+
+def test_the_battery_options_belong_together(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "policy.jlb"
+    done = run_export(checkpoint, "--out", out, "--battery-joules", "10", "--days", "3")
+    assert done.returncode == 2
+    assert "belong together" in done.stderr
+    whole = ("--battery-joules", "10", "--days", "3", "--decisions-per-day", "4")
+    done = run_export(checkpoint, "--out", out, *whole, "--budget-joules", "1")
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--device", "mps2-an38"), ("mps2-an386", "no device profile")),
+        (("--device", "esp32-s3", "--native"), ("esp32-s3 gets no native module", "Xtensa")),
+    ],
+    ids=lambda value: value[-1],
+)
+def test_what_cannot_be_done_exits_1_and_says_why(
+    checkpoint: Path, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    done = run_export(checkpoint, "--out", tmp_path / "policy.jlb", *arguments)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_folder_that_is_no_checkpoint_exits_1(tmp_path: Path) -> None:
+    done = run_export(tmp_path, "--out", tmp_path / "policy.jlb")
+    assert done.returncode == 1
+    assert "is not a checkpoint: it has no program.pt2" in done.stderr
