@@ -25,6 +25,7 @@ from jouleloop.cli.output import progress_console
 from jouleloop.cli.profile import profile
 from jouleloop.cli.run import run
 from jouleloop.cli.scenarios import scenarios_app
+from jouleloop.cli.sweep import sweep
 from jouleloop.cli.train import train_app
 from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
 
@@ -61,6 +62,7 @@ app.command("monitor")(monitor)
 app.command("profile")(profile)
 app.command("run")(run)
 app.add_typer(scenarios_app, name="scenarios")
+app.command("sweep")(sweep)
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,6 +10,7 @@
     controllers.py    random, rule, greedy, exact; comply.py executes the nearest compliant action
     metrics.py        what a run was worth; cycling.py, resilience.py, score.py, pareto.py
     plot.py           pictures of a run
+    sweep.py          scenarios × controllers × seeds in a process pool
 
 NumPy only inside; SciPy's HiGHS is called in linear_programs.py alone.
 """
