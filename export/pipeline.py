@@ -41,7 +41,7 @@ from export.passes import lower
 from export.render.c import render_c
 from export.render.onnx import render_onnx
 from export.render.tflite import render_tflite
-from export.specs import tensor_specs
+from export.specs import module_specs, tensor_specs
 from jouleloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _native(
     for name, text in program.files.items():
         dump.text(name, text)
     dump.text("plan.txt", plan_text(program.plan, [node.name for node in graph.nodes]))
-    inputs, outputs = tensor_specs(graph)
+    inputs, outputs = module_specs(graph)
     instructions = count_instructions(program, profile.core)
     # What a decision sends is its scores.
     energy = estimate_energy(profile, instructions, sum(spec.size for spec in outputs))

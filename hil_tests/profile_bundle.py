@@ -50,7 +50,7 @@ class ModuleProfile:
         machine: QEMU's machine.
         arena_bytes: everything writable but the stack: arena, input and output.
         stack_bytes: what the module declares.
-        painted_stack_bytes: what it was seen to use, the caller's frame included.
+        painted_stack_bytes: what it was seen to use.
         code_flash_bytes: every read-only byte that is not weights.
         weights_flash_bytes: int8 weights, int32 biases, multipliers and shifts per channel.
         packing_flash_bytes: what of the code lies in the section `.weights` of `module.elf`, which

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,11 @@ COST = "cost.json"
 OPERATORS = "operators.json"
 # A bundle is read whole; nothing that runs on these devices comes near this size.
 MAX_FILE_BYTES = 256 * 2**20
+# RuntimeError: zipfile's for an entry that says it is encrypted or packed in some other way.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, RuntimeError),
+    *(KeyError, ValueError, TypeError, EOFError, OSError),
+)
 
 
 def native_name(device_id: str) -> str:
@@ -105,7 +111,12 @@ def write_bundle(bundle: Bundle, path: Path) -> None:
     Args:
         bundle: what to write.
         path: the `.jlb` file; its folder must exist.
+
+    Raises:
+        BundleError: `path` is a folder.
     """
+    if path.is_dir():
+        raise BundleError(f"cannot write {path}: it is a folder", hint="name a file, NAME.jlb")
     manifest = {
         "format": FORMAT,
         "name": bundle.name,
@@ -175,8 +186,11 @@ def read_bundle(path: Path) -> Bundle:
                 manifest["card"],
                 files,
             )
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, OSError) as error:
-        raise BundleError(f"{path} is not a readable bundle: {error}") from error
+    except _UNREADABLE as error:
+        raise BundleError(
+            f"{path} is not a readable bundle: {error}",
+            hint="export the model again, or fetch the bundle again",
+        ) from error
 
 
 def _read(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:

@@ -62,7 +62,7 @@ class ModuleRun:
 
     Args:
         outputs: int8 [rows, output bytes].
-        stack_bytes: deepest stack of an inference, found by painting, the caller's frame included.
+        stack_bytes: deepest stack of an inference, found by painting.
     """
 
     outputs: NDArray[np.int8]

@@ -15,8 +15,7 @@ enum { SYS_OPEN = 0x01, SYS_CLOSE = 0x02, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS
 enum { MODE_READ_BINARY = 1, MODE_WRITE_BINARY = 5 };
 /* Exit statuses; hil_tests/runner/run.py explains them. */
 enum { DONE = 0, BAD_MODULE = 2, INFER_FAILED = 3, FILE_FAILED = 4, FAULT = 99 };
-/* What this function's own frame and its calls may use before the module is entered is kept. */
-enum { STACK_PAINT = 0x5A, STACK_PAINTED_BYTES = 16384, STACK_KEPT_BYTES = 64 };
+enum { STACK_PAINT = 0x5A, STACK_PAINTED_BYTES = 16384 };
 
 /* From the linker script. */
 extern uint8_t module_base[];
@@ -90,12 +89,13 @@ static uint32_t tensor_bytes(const struct jl_module_tensor *tensors, uint32_t co
     return total;
 }
 
-/* Calls the module above a painted stack; how deep it went, from the caller's frame. */
+/* Calls the module above a painted stack; how deep it went below the stack pointer of the call. */
 __attribute__((noinline)) static uint32_t infer(jl_infer *entry, void *arena, const int8_t *in,
                                                 int8_t *out) {
-    uint8_t *const top = (uint8_t *)__builtin_frame_address(0);
+    uint8_t *top;
+    __asm__ volatile("mov %0, sp" : "=r"(top));
     uint8_t *const bottom = top - STACK_PAINTED_BYTES;
-    for (volatile uint8_t *byte = bottom; byte < top - STACK_KEPT_BYTES; byte++) {
+    for (volatile uint8_t *byte = bottom; byte < top; byte++) {
         *byte = STACK_PAINT;
     }
     jl_infer_begin();

@@ -166,7 +166,7 @@ def _pairs() -> Iterator[tuple[str, Case]]:
         yield f"{op} constant", (graph, rows_for(graph, ROWS))
 
 
-SCALES = ((0.05, 0), (0.1, -128), (0.003, 127), (0.5, 12), (1.0, -5))
+SCALES = ((0.05, 0), (0.1, -128), (0.003, 127), (0.5, 12), (1.0, -5), (4.7, 3), (30.0, -1))
 
 
 def _functions() -> Iterator[tuple[str, Case]]:

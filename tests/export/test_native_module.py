@@ -16,8 +16,10 @@ from export.graph import QGraph, Rounding
 from export.interpret import run
 from export.link import Module, link_module
 from export.render.c import Program, render_c
-from export.specs import tensor_specs
+from export.specs import module_specs, tensor_specs
+from jouleloop.errors import UnsupportedModelError
 from tests.export.bare_metal import run_module
+from tests.export.graphs import activation_tensor, one_operator
 from tests.export.random_graphs import mlp, packed, rows
 from tests.export.test_host_c import sinks
 
@@ -75,6 +77,26 @@ def test_every_operator_on_a_core_equals_the_interpreter(core: str, rounding: Ro
     expected = packed({name: answers[name] for name in graph.outputs})
     ran = run_module(module.content, core, packed(given), output_bytes=expected.shape[1])
     np.testing.assert_array_equal(ran.outputs, expected)
+
+
+@pytest.mark.parametrize("channels", [3, 64])
+def test_loops_over_strided_bytes_end_on_helium(channels: int) -> None:
+    x = activation_tensor("x", (1, 3, 4, channels), 0.05, 3)
+    y = activation_tensor("y", (1, channels), 0.031, -7)
+    graph = one_operator("MEAN", [x], y, {"axes": (1, 2)})
+    _, module = link(graph, "cortex-m55")
+    given = rows(graph, 20)
+    ran = run_module(module.content, "cortex-m55", packed(given), output_bytes=channels)
+    np.testing.assert_array_equal(ran.outputs, run(graph, given)["y"].reshape(20, channels))
+
+
+def test_an_edge_of_five_dimensions_is_refused() -> None:
+    shape = (1, 2, 1, 3, 1)
+    graph = one_operator(
+        "QUANTIZE", [activation_tensor("x", shape)], activation_tensor("y", shape, 0.1)
+    )
+    with pytest.raises(UnsupportedModelError, match=r"x .* has 5 dimensions.* at most 4"):
+        module_specs(graph)
 
 
 @pytest.mark.parametrize("core", CORE_NAMES)
