@@ -1,0 +1,1 @@
+"""Plans of a material network: constraints, projection, sampling. NumPy alone; runs on any node."""
