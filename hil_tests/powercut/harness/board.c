@@ -44,11 +44,11 @@ const struct jl_port board_port = {
     .program_bytes = PROGRAM_BYTES,
     .records = {0, 2 * ERASE_BYTES},
     .configuration = {2 * ERASE_BYTES, 2 * ERASE_BYTES},
-    .outbox = {4 * ERASE_BYTES, OUTBOX_BLOCKS * ERASE_BYTES},
+    .outbox = {4 * ERASE_BYTES, OUTBOX_BLOCKS *ERASE_BYTES},
     .model_slots =
         {
-            {8 * ERASE_BYTES, MODEL_SLOT_BLOCKS * ERASE_BYTES},
-            {12 * ERASE_BYTES, MODEL_SLOT_BLOCKS * ERASE_BYTES},
+            {8 * ERASE_BYTES, MODEL_SLOT_BLOCKS *ERASE_BYTES},
+            {12 * ERASE_BYTES, MODEL_SLOT_BLOCKS *ERASE_BYTES},
         },
     .flash_erase = flash_erase,
     .flash_program = flash_program,

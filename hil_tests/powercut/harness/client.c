@@ -1,5 +1,5 @@
-#include "client_parts.h"
 #include "board.h"
+#include "client_parts.h"
 #include "engine.h"
 #include "exchange.h"
 
@@ -92,7 +92,8 @@ void models_check(void) {
         }
         serving = is_active ? known : serving;
     }
-    if (serving != promises.model && (promises.next_model == NOTHING || serving != promises.next_model)) {
+    if (serving != promises.model &&
+        (promises.next_model == NOTHING || serving != promises.next_model)) {
         violate("model %d serves, neither the old one, %d, nor the new one, %d", serving,
                 promises.model, promises.next_model);
     }

@@ -96,11 +96,11 @@ static void take_decision(uint32_t sequence, struct jl_bytes map) {
     if (told->state != DECISION_OWED) {
         violate("decision %u is there again", sequence);
     }
-    bool is_same = told->is_read ? memcmp(&read, &told->content, sizeof read) == 0
-                                 : memcmp(read.output, told->content.output, MODEL_SIZE) == 0 &&
-                                       read.boot_id == told->content.boot_id &&
-                                       read.bytes == MODEL_SIZE &&
-                                       read.crc32 == jl_crc32(read.output, MODEL_SIZE);
+    bool is_same = told->is_read
+                       ? memcmp(&read, &told->content, sizeof read) == 0
+                       : memcmp(read.output, told->content.output, MODEL_SIZE) == 0 &&
+                             read.boot_id == told->content.boot_id && read.bytes == MODEL_SIZE &&
+                             read.crc32 == jl_crc32(read.output, MODEL_SIZE);
     if (!is_same) {
         violate("decision %u is not the one that was made", sequence);
     }

@@ -75,7 +75,8 @@ bool reply_array(struct jl_bytes reply, const char *key, struct jl_bytes *array)
     uint32_t key_bytes = (uint32_t)strlen(key);
     while (at < end) {
         const uint8_t *value = skip_item(at);
-        bool is_wanted = (uint32_t)(value - at) == key_bytes + 1 && memcmp(at + 1, key, key_bytes) == 0;
+        bool is_wanted =
+            (uint32_t)(value - at) == key_bytes + 1 && memcmp(at + 1, key, key_bytes) == 0;
         at = skip_item(value);
         if (is_wanted) {
             *array = (struct jl_bytes){value + 1, (uint32_t)(at - value) - 2};

@@ -1,6 +1,6 @@
 #include "flash.h"
-#include "../../../edge_runtime/firmware/port/nor.h"
 #include "engine.h"
+#include "nor.h"
 
 #include <string.h>
 

@@ -24,10 +24,10 @@ enum {
 /** What flash is, and what the next start depends on. */
 struct flash {
     uint8_t memory[FLASH_BYTES];
-    uint8_t unstable[FLASH_BYTES];      /* bits that are drawn anew at each start */
-    uint32_t unstable_from;             /* outside [from, to) none is */
+    uint8_t unstable[FLASH_BYTES]; /* bits that are drawn anew at each start */
+    uint32_t unstable_from;        /* outside [from, to) none is */
     uint32_t unstable_to;
-    bool is_half_erased[FLASH_BLOCKS];  /* its erase stopped; it wants another one */
+    bool is_half_erased[FLASH_BLOCKS]; /* its erase stopped; it wants another one */
     uint32_t erases[FLASH_BLOCKS];
     uint32_t programs[FLASH_BLOCKS];
     uint64_t random;

@@ -3,6 +3,7 @@
  * at each of them, and again with a second cut at each operation of the recovery.
  *
  *     powercut SEED [SCENARIO...]
+ *     powercut --list
  *
  * Prints one line per fact: `total N`, `done N`, `scenario NAME CUT_POINTS TORN DOUBLE_CUT
  * VIOLATIONS RECOVERY_OPERATIONS`, `violation SCENARIO: TEXT`.
@@ -156,8 +157,8 @@ static void describe_cut(char *text, size_t bytes, struct cut cut, struct operat
     if (operation.is_erase) {
         used = snprintf(rest, left, "erase at %#x", operation.offset);
     } else {
-        used = snprintf(rest, left, "program of %u units at %#x", operation.units,
-                        operation.offset);
+        used =
+            snprintf(rest, left, "program of %u units at %#x", operation.units, operation.offset);
     }
     if (cut.kind == CUT_TORN) {
         snprintf(rest + used, left - (size_t)used, ", variant %u)", cut.variant);
@@ -173,6 +174,7 @@ static void count_violation(const struct scenario *scenario, struct tally *tally
     if (tally->violations <= DESCRIBED) {
         printf("violation %s: %s; seed %llu: %s\n", scenario->name, where, (unsigned long long)seed,
                broken_promise);
+        fflush(stdout);
     }
 }
 
@@ -319,7 +321,17 @@ static bool is_wanted(const char *name, int argc, char **argv) {
     return argc <= 2;
 }
 
+static void list_scenarios(void) {
+    for (const struct scenario *scenario = scenarios; scenario->name != NULL; scenario++) {
+        printf("%s\n", scenario->name);
+    }
+}
+
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+        list_scenarios();
+        return EXIT_SUCCESS;
+    }
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
     images_make();
     catch_signals();

@@ -49,13 +49,13 @@ struct promises {
     uint32_t first;
     uint32_t next;
     uint32_t dropped;
-    bool is_appending; /* `decisions[next]` is on its way */
+    bool is_appending;      /* `decisions[next]` is on its way */
     uint32_t acknowledging; /* through which; 0: nothing is */
 
     uint32_t report_every;
     int64_t configuring; /* to which; NOTHING: it is not */
 
-    int32_t model; /* that serves; NOTHING: none */
+    int32_t model;      /* that serves; NOTHING: none */
     int32_t next_model; /* that may serve already; NOTHING: none */
 };
 
