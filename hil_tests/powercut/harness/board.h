@@ -6,8 +6,6 @@
 #include "jl_node.h"
 
 enum {
-    OUTBOX_BLOCKS = 4,
-    MODEL_SLOT_BLOCKS = 4,
     /** Flash operations of a start after a cut, in all starts that it takes to serve again. */
     RECOVERY_OPERATIONS = 8,
     /** A board that stops by itself is started again; more often than that it must not. */
@@ -16,6 +14,12 @@ enum {
 
 extern const struct jl_port board_port;
 extern struct jl_node board_node;
+
+/** A new board: flash erased, and old things behind the fences. */
+void board_make(uint64_t seed);
+
+/** Whether a piece of flash lies in one of the board's areas. */
+bool board_owns(uint32_t offset, uint32_t bytes);
 
 /** Power on, until the board serves; nothing of the RAM from before is left. */
 void board_start(void);

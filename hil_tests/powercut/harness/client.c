@@ -154,5 +154,6 @@ void client_use_everything(void) {
     client_update_model(promises.model == MODEL_ADDS_3 ? MODEL_ADDS_1 : MODEL_ADDS_3);
     client_infer();
     client_infer();
+    client_acknowledge_too_much();
     client_acknowledge(promises.next - 2);
 }

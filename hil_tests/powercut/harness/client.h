@@ -8,6 +8,8 @@
 void client_infer(void);
 /** Acknowledge all decisions up to and with this one. */
 void client_acknowledge(uint32_t through);
+/** Acknowledge one that was never made: refused. */
+void client_acknowledge_too_much(void);
 void client_configure(uint32_t report_every);
 
 /** Upload a model that must serve then. */

@@ -6,17 +6,11 @@
 
 #include <string.h>
 
-enum {
-    ENTRY_BYTES = 64,
-    ENTRIES = ERASE_BYTES / ENTRY_BYTES,
-    FIRST_BLOCK = 4,
-};
-
 /** Programs in the outbox; every entry is one, and so is every mark. */
 static uint32_t outbox_programs(void) {
     uint32_t sum = 0;
     for (uint32_t block = 0; block < OUTBOX_BLOCKS; block++) {
-        sum += flash.programs[FIRST_BLOCK + block];
+        sum += flash.programs[OUTBOX_BLOCK + block];
     }
     return sum;
 }
@@ -25,7 +19,7 @@ static uint32_t outbox_programs(void) {
 static void drop(uint32_t sequence) {
     struct told_decision *told = &promises.decisions[sequence];
     uint32_t since = outbox_programs() - told->programs;
-    if (since < (OUTBOX_BLOCKS - 1) * ENTRIES) {
+    if (since < (OUTBOX_BLOCKS - 1) * OUTBOX_BLOCK_ENTRIES) {
         violate("decision %u was dropped after %u entries, though the outbox has room", sequence,
                 since);
     }
@@ -141,7 +135,7 @@ void outbox_check_wear(void) {
     uint32_t least = UINT32_MAX;
     uint32_t most = 0;
     for (uint32_t block = 0; block < OUTBOX_BLOCKS; block++) {
-        uint32_t erases = flash.erases[FIRST_BLOCK + block];
+        uint32_t erases = flash.erases[OUTBOX_BLOCK + block];
         least = erases < least ? erases : least;
         most = erases > most ? erases : most;
     }
@@ -193,4 +187,14 @@ void client_acknowledge(uint32_t through) {
     if (promises.first <= through) {
         violate("decision %u is still owed after it was acknowledged", promises.first);
     }
+}
+
+void client_acknowledge_too_much(void) {
+    request_open();
+    request_number("seq", promises.next);
+    struct jl_bytes reply = request_send(JL_SMP_WRITE, JL_GROUP_NODE, JL_NODE_OUTBOX_ACKNOWLEDGE);
+    if (reply_is_ok(reply)) {
+        violate("a decision was acknowledged that was never made");
+    }
+    outbox_check(0);
 }

@@ -1,4 +1,5 @@
 #include "flash.h"
+#include "board.h"
 #include "engine.h"
 #include "nor.h"
 
@@ -39,7 +40,7 @@ const struct operation *flash_operation(uint32_t index) {
 }
 
 uint32_t flash_torn_variants(const struct operation *operation) {
-    return operation->is_erase ? TORN_ERASES : 2 * operation->units - 1;
+    return operation->is_erase ? TORN_ERASES : TORN_UNITS * operation->units - 1;
 }
 
 void flash_reset(uint64_t seed) {
@@ -81,20 +82,29 @@ static uint8_t some_of(uint8_t mask, uint32_t percent) {
 
 /** Some bits of a unit fall, some waver; one at least stays up. */
 static void tear_unit(uint32_t offset, const uint8_t *data) {
-    uint32_t firm_at = PROGRAM_BYTES;
+    bool has_firm = false;
     for (uint32_t index = 0; index < PROGRAM_BYTES; index++) {
         uint8_t *at = &flash.memory[offset + index];
         uint8_t falling = (uint8_t)(*at & ~data[index]);
-        uint8_t fallen = some_of(falling, 50);
-        uint8_t unstable = some_of(falling & (uint8_t)~fallen, 50);
-        if (firm_at == PROGRAM_BYTES && falling != 0) {
-            uint8_t firm = falling & (uint8_t)-falling;
-            fallen &= (uint8_t)~firm;
-            unstable &= (uint8_t)~firm;
-            firm_at = index;
+        if (!has_firm && falling != 0) {
+            falling &= (uint8_t)(falling - 1); /* without its lowest bit */
+            has_firm = true;
         }
+        uint8_t fallen = some_of(falling, 50);
+        set_unstable(offset + index, some_of(falling & (uint8_t)~fallen, 50));
         *at &= (uint8_t)~fallen;
-        set_unstable(offset + index, unstable);
+    }
+}
+
+/** The first bit that is to fall does, and no other. */
+static void scratch_unit(uint32_t offset, const uint8_t *data) {
+    for (uint32_t index = 0; index < PROGRAM_BYTES; index++) {
+        uint8_t *at = &flash.memory[offset + index];
+        uint8_t falling = (uint8_t)(*at & ~data[index]);
+        if (falling != 0) {
+            *at &= (uint8_t) ~(falling & -falling);
+            return;
+        }
     }
 }
 
@@ -113,11 +123,13 @@ static bool program_units(uint32_t offset, const uint8_t *data, uint32_t units) 
 }
 
 static void tear_program(uint32_t offset, const uint8_t *data, uint32_t variant) {
-    uint32_t whole = (variant + 1) / 2;
+    uint32_t whole = variant / TORN_UNITS + (variant % TORN_UNITS == 2 ? 1 : 0);
+    uint32_t at = whole * PROGRAM_BYTES;
     program_units(offset, data, whole);
-    if (variant % 2 == 0) {
-        uint32_t at = whole * PROGRAM_BYTES;
+    if (variant % TORN_UNITS == 0) {
         tear_unit(offset + at, data + at);
+    } else if (variant % TORN_UNITS == 1) {
+        scratch_unit(offset + at, data + at);
     }
 }
 
@@ -170,8 +182,8 @@ static bool begin(struct operation operation) {
 
 bool flash_erase(uint32_t offset) {
     bool is_hit = begin((struct operation){.is_erase = true, .offset = offset});
-    if (offset % ERASE_BYTES != 0 || offset >= FLASH_BYTES) {
-        violate("an erase at %#x, where no block begins", offset);
+    if (offset % ERASE_BYTES != 0 || !board_owns(offset, ERASE_BYTES)) {
+        violate("an erase at %#x, where no block of the board begins", offset);
     }
     uint32_t block = offset / ERASE_BYTES;
     flash.erases[block]++;
@@ -190,8 +202,9 @@ bool flash_erase(uint32_t offset) {
 
 bool flash_program(uint32_t offset, const uint8_t *data, uint32_t bytes) {
     if (offset % PROGRAM_BYTES != 0 || bytes % PROGRAM_BYTES != 0 || bytes == 0 ||
-        offset > FLASH_BYTES || bytes > FLASH_BYTES - offset) {
-        violate("a program of %u bytes at %#x, which are no whole units of flash", bytes, offset);
+        bytes > FLASH_BYTES || !board_owns(offset, bytes)) {
+        violate("a program of %u bytes at %#x: no whole units of an area of the board", bytes,
+                offset);
     }
     uint32_t units = bytes / PROGRAM_BYTES;
     bool is_hit = begin((struct operation){.offset = offset, .units = units});

@@ -3,22 +3,22 @@
  *
  * An operation is one call of the port: the erase of a block, or the program of some units. What a
  * cut in the middle leaves: of a program, a prefix of whole units and perhaps one unit of which
- * only some bits fell; of an erase, a block of which only some bits rose. Bits that were on their
- * way read differently at each start; at least one bit of a torn unit never reads as programmed.
+ * only some bits fell, or a single one; of an erase, a block of which only some bits rose. Bits
+ * that were on their way read differently at each start; at least one bit of a torn unit never
+ * reads as programmed.
  */
 #ifndef POWERCUT_FLASH_H
 #define POWERCUT_FLASH_H
 
 #include "jl_port.h"
+#include "layout.h"
 
 enum {
-    ERASE_BYTES = 512,
-    PROGRAM_BYTES = 8,
-    FLASH_BLOCKS = 48,
-    FLASH_BYTES = FLASH_BLOCKS * ERASE_BYTES,
     MAX_OPERATIONS = 8192,
     /** Ways in which an erase can stop in its middle. */
     TORN_ERASES = 8,
+    /** Ways in which each unit of a program can be the last: torn, scratched, whole. */
+    TORN_UNITS = 3,
 };
 
 /** What flash is, and what the next start depends on. */

@@ -121,9 +121,9 @@ static void restore(const struct world *world) {
 }
 
 static void begin_anew(void) {
-    flash_reset(seed);
-    promises_reset();
     flash_arm((struct cut){CUT_NONE});
+    board_make(seed);
+    promises_reset();
 }
 
 /** The first start after a cut; leaves its operations in the flash's log. */
@@ -261,8 +261,10 @@ static void cut_once(const struct scenario *scenario, struct tally *tally,
 /** The scenario without a cut; its operations, and the state that it starts from. */
 static enum outcome rehearse(const struct scenario *scenario, struct world *start,
                              struct operation *operations, uint32_t *count) {
-    begin_anew();
-    enum outcome outcome = run_guarded(scenario->prepare);
+    enum outcome outcome = run_guarded(begin_anew);
+    if (outcome == FINISHED) {
+        outcome = run_guarded(scenario->prepare);
+    }
     if (outcome != FINISHED) {
         return outcome;
     }

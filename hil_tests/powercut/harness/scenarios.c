@@ -5,9 +5,9 @@
 
 enum {
     /** Entries of the outbox, marks among them. */
-    OUTBOX_ENTRIES = OUTBOX_BLOCKS * (ERASE_BYTES / 64),
+    OUTBOX_ENTRIES = OUTBOX_BLOCKS * OUTBOX_BLOCK_ENTRIES,
     /** Starts that fill both blocks of records, and begin the first again. */
-    MANY_STARTS = 2 * (ERASE_BYTES / 32) + 3,
+    MANY_STARTS = 2 * (ERASE_BYTES / RECORD_BYTES) + 3,
 };
 
 static void start(void) {
