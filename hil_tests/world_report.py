@@ -66,7 +66,7 @@ def _remarks(result: WorldsResult) -> str:
     left_out = result.scenarios_left_out
     remarks = [
         f"The model on {result.target_description} was shown {result.observation}.",
-        f"A run ends where the {result.catastrophe_line}.",
+        f"A run ends early at the line of catastrophe: {result.catastrophe_line}.",
     ]
     if left_out:
         remarks.append(f"{left_out} more worlds were left out; --scenarios takes more.")

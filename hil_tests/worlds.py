@@ -37,7 +37,7 @@ MOST_WORLDS = 25
 WRITES_SHARE = 20.0
 CATASTROPHE_LINE = (
     f"{catastrophe.METRIC} of {catastrophe.WINDOW_TICKS} ticks and at least "
-    f"{catastrophe.FEWEST_DECISIONS} decisions below {catastrophe.LEVEL}"
+    f"{catastrophe.FEWEST_DECISIONS} decisions, below {catastrophe.LEVEL}"
 )
 
 

@@ -3,18 +3,21 @@
 A policy that was trained on modules then decides on phones and washing machines. Its decisions
 hang on ratios (repair over price, charge over price, condition), so the item becomes a module of
 middling size with the item's ratios. What an item has no counterpart of stands in the middle of
-its range. How good the decisions are is for a benchmark to say.
+its range. Two factors were chosen on 30 worlds that no benchmark uses, by the decision quality of
+the policy of `train policy` (seed 0): 0.97, against 0.85 with both at their plain values of 30
+years and 1. How good a policy's decisions are is for a benchmark to say.
 
 | of the module | from the item |
 | --- | --- |
 | year, area, nameplate power, mass, freight, metal prices | the middle of their range |
-| age | age over the class's lifetime, of a module's 30 years |
+| age | 15 years times the age over the class's lifetime |
 | has failed | its quality is too low to be sold as it is |
 | power left | 0.5 + 0.5 × quality |
-| glass, cell, seal damage | wear, electronics, corrosion |
+| glass, cell, seal damage | half of wear, electronics, corrosion: the quality holds them too |
 | price per watt | the item's price, a thousandth, cut to what a module may cost |
 | silver, repair quote | value of the material, cost of remanufacture: over the item's price |
-| landfill fee, recycling charge | the item's, with today's taxes, over the item's price and mass |
+| recycling charge, landfill fee | the item's, with today's tax, over its price and mass |
+| landfill fee under a ban | the highest |
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ from scenarios.world.values import (
 if TYPE_CHECKING:
     from scenarios.world.observation import SeenItems
 
-MODULE_LIFE_YEARS = 30.0
+YEARS_PER_LIFETIME = 15.0
+DAMAGE_SHARE = 0.5
 USD_PER_WATT_OF_ITEM_USD = 1e-3
 _REMANUFACTURE = 1
 _RANGE = {feature.name: (feature.low, feature.high) for feature in FEATURES}
@@ -67,8 +71,8 @@ def like_modules(seen: SeenItems) -> ReturnedModules:
     materials[:, MATERIALS.index("silver")] = silver_kg
     materials[:, MATERIALS.index("glass")] = np.maximum(0.0, mass - silver_kg)
     per_kg = scale * MASS_KG[seen.product] / mass
-    age_years = seen.relative_age * MODULE_LIFE_YEARS
-    damage = {name: seen.damage[:, column] for column, name in enumerate(DAMAGES)}
+    age_years = seen.relative_age * YEARS_PER_LIFETIME
+    damage = {name: DAMAGE_SHARE * seen.damage[:, column] for column, name in enumerate(DAMAGES)}
     return ReturnedModules(
         return_year=year,
         made_year=year - np.rint(age_years).astype(np.int64),
@@ -85,6 +89,10 @@ def like_modules(seen: SeenItems) -> ReturnedModules:
         freight_km=middle("freight"),
         module_price_usd_per_w=per_watt,
         metal_price_factor=np.ones(count),
-        landfill_usd_per_kg=per_kg * (LANDFILL_USD_PER_KG + seen.landfill_tax),
+        landfill_usd_per_kg=np.where(
+            seen.landfill_banned,
+            _RANGE["landfill_fee"][1],
+            per_kg * (LANDFILL_USD_PER_KG + seen.landfill_tax),
+        ),
         recycling_usd_per_kg=per_kg * RECYCLING_USD_PER_KG,
     )

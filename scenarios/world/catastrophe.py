@@ -1,8 +1,9 @@
 """The line below which a run ends at once: decisions about as bad as they can be.
 
-Over the last 48 ticks, and over 24 decisions at least, the decisions are worth less than a quarter
-of the way from the worst to the best disposition of each item on its day. Random decisions stay
-above 0.38 in the benchmark's worlds, a controller that disposes of everything falls below.
+Over the last 48 ticks, and over 48 decisions at least, the decisions are worth less than a quarter
+of the way from the worst to the best disposition of each item on its day. In 100 worlds of 10 to 50
+nodes random decisions never fell below 0.34; disposing of everything crossed the line in 76 of the
+82 worlds where so many items came back.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 METRIC = "decision quality of a window"
 LEVEL = 0.25
 WINDOW_TICKS = 48
-FEWEST_DECISIONS = 24
+FEWEST_DECISIONS = 48
 
 
 @dataclass(frozen=True)
