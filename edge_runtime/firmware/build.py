@@ -93,7 +93,7 @@ def build_firmware(profile: DeviceProfile) -> Path:
         zig_command("build-obj", f"{FOLDER}/src/sha256.zig", *target, "-O", "ReleaseSmall"),
         zig_command(
             "cc",
-            *target,
+            *profile.core.zig_cc_target,
             *C_FLAGS,
             *WARNINGS,
             f'-DJL_FIRMWARE_VERSION="{jouleloop.__version__}"',
