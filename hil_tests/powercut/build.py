@@ -106,7 +106,9 @@ def _build_hash(cache: _Cache) -> Path:
     require_package("ziglang")
     command = zig_command("build-obj", "src/sha256.zig", *ZIG_FLAGS, "-femit-bin=sha256.o")
     source = (cache.work / "src" / "sha256.zig").read_bytes()
-    return cache.build("sha256", command, "sha256.o", (source, metadata.version("ziglang").encode()))
+    return cache.build(
+        "sha256", command, "sha256.o", (source, metadata.version("ziglang").encode())
+    )
 
 
 def _build_objects(cache: _Cache, sanitizers: Sequence[str]) -> list[Path]:

@@ -140,8 +140,7 @@ def prove(
     reader = _Reader(seed, progress)
     process = spawn([str(harness), str(seed), *scenarios], stdout=subprocess.PIPE)
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or ():
             reader.take(line.decode().rstrip("\n"))
         exit_code = process.wait()
     finally:

@@ -117,7 +117,8 @@ def _copy(prepared: tuple[Path, Book], folder: Path) -> tuple[Path, Book]:
     flash, book = prepared
     copy = Book(set(book.models), set(book.configurations), dict(book.decisions))
     copy.boot_id = book.boot_id
-    return shutil.copy(flash, folder / "flash.bin"), copy
+    shutil.copy(flash, folder / "flash.bin")
+    return folder / "flash.bin", copy
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ def operations(prepared: tuple[Path, Book], tmp_path_factory: pytest.TempPathFac
 
 def _cuts(operations: list[int], samples: int) -> Iterator[Cut]:
     """Spread over all operations; before one, or anywhere in its middle."""
-    chosen = random.Random(samples)  # noqa: S311 - which points are sampled is no secret
+    chosen = random.Random(samples)
     for index in range(samples):
         operation = index * len(operations) // samples
         yield Cut(operation, chosen.choice([0, chosen.randrange(operations[operation])]))
