@@ -59,6 +59,21 @@ def read_signing_key(path: Path) -> SigningKey:
     return SigningKey.from_pem(content, str(path))
 
 
+def read_public_key(path: Path) -> PublicKey:
+    """Read a public key.
+
+    Raises:
+        KeyFileError: missing, or no public Ed25519 key.
+        MissingToolError: the package `cryptography` is not installed.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_KEY_FILE_BYTES)
+    except OSError as error:
+        raise KeyFileError(f"cannot read the public key {path}: {error.strerror}") from error
+    return PublicKey.from_pem(content, str(path))
+
+
 def write_signing_key(path: Path, key: SigningKey) -> None:
     """Write a private key for its owner alone; the file is there whole, or not at all.
 
@@ -74,7 +89,7 @@ def write_signing_key(path: Path, key: SigningKey) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             # A link, unlike a rename, never takes the place of a key that is there.
-            partial.hardlink_to(path) if False else os.link(partial, path)
+            path.hardlink_to(partial)
         finally:
             partial.unlink()
     except FileExistsError as error:
@@ -84,3 +99,101 @@ def write_signing_key(path: Path, key: SigningKey) -> None:
         ) from error
     except OSError as error:
         raise KeyFileError(f"cannot write the signing key {path}: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class KeyFolder:
+    """Signing keys in the order of their making.
+
+    Every method raises `KeyFileError` where a key cannot be used, and `MissingToolError` where the
+    package `cryptography` is not installed.
+
+    Args:
+        path: the folder; made with the first key.
+    """
+
+    path: Path
+
+    def files(self) -> tuple[Path, ...]:
+        """The files of all keys, oldest first."""
+        if not self.path.is_dir():
+            return ()
+        found = {int(m[1]): file for file in self.path.iterdir() if (m := _numbered(file))}
+        return tuple(found[number] for number in sorted(found))
+
+    def signing_file(self) -> Path:
+        """The file of the key that signs.
+
+        Raises:
+            KeyFileError: there is none yet.
+        """
+        files = self.files()
+        if not files:
+            raise KeyFileError(
+                f"there is no signing key in {self.path}", hint="make one: jouleloop keys new"
+            )
+        return files[-1]
+
+    def current(self) -> SigningKey:
+        """The key that signs; the first call of all makes it."""
+        files = self.files()
+        return read_signing_key(files[-1]) if files else self._first()
+
+    def trusted(self) -> tuple[PublicKey, ...]:
+        """Keys that new firmware trusts: the current one, and the one before it."""
+        self.current()
+        return tuple(read_signing_key(file).public for file in reversed(self.files()[-2:]))
+
+    def new(self) -> Path:
+        """Make the first key; returns its file.
+
+        Raises:
+            KeyFileError: there is a key already.
+        """
+        files = self.files()
+        if files:
+            raise KeyFileError(
+                f"there is a signing key already: {files[-1]}",
+                hint="`jouleloop keys rotate` makes the next one; --out FILE one elsewhere",
+            )
+        return self._add(1)
+
+    def rotate(self) -> Path:
+        """Make the key that signs from now on; returns its file."""
+        return self._add(_number(self.signing_file()) + 1)
+
+    def _first(self) -> SigningKey:
+        try:
+            return read_signing_key(self._add(1))
+        except KeyFileError:
+            # Another process may have been first.
+            if files := self.files():
+                return read_signing_key(files[-1])
+            raise
+
+    def _add(self, number: int) -> Path:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        except OSError as error:
+            raise KeyFileError(
+                f"cannot make the key folder {self.path}: {error.strerror}"
+            ) from error
+        file = self.path / f"key-{number}.pem"
+        write_signing_key(file, SigningKey.new())
+        return file
+
+
+def _numbered(file: Path) -> re.Match[str] | None:
+    return KEY_FILE.fullmatch(file.name)
+
+
+def _number(file: Path) -> int:
+    match = _numbered(file)
+    if match is None:
+        raise ValueError(f"{file} is not a key of the folder")
+    return int(match[1])
+
+
+def key_folder() -> KeyFolder:
+    """The user's own."""
+    return KeyFolder(default_folder())

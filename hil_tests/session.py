@@ -17,10 +17,11 @@ from jouleloop.errors import InputError
 from jouleloop.programs import require_package
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from device_profiles.energy_model import Cycles
     from edge_runtime.wire.bundle import Bundle
+    from edge_runtime.wire.keys import PublicKey
     from hil_tests.result import Result
     from hil_tests.target import Target
 
@@ -37,6 +38,7 @@ def run_session(
     seed: int,
     broker: str | None,
     out: Path,
+    trust: Sequence[PublicKey] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Run a benchmark on the target that is named, and write its report.
@@ -49,6 +51,7 @@ def run_session(
         seed: of the scenarios.
         broker: `mqtt://HOST:PORT` to send telemetry to, or None.
         out: folder for result.json and report.html.
+        trust: keys that an emulated board trusts besides those of the user's key folder.
         progress: called with (scenarios done, scenarios in all).
 
     Raises:
@@ -63,7 +66,7 @@ def run_session(
         if target == "qemu":
             board = board_for(bundle, device)
             cycles = _profiled_cycles(bundle)
-            opened = stack.enter_context(open_qemu(bundle, board))
+            opened = stack.enter_context(open_qemu(bundle, board, trust=trust))
             measured = board.id
         elif device not in (None, bundle.device_id):
             raise InputError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from jouleloop.cli.keys import TrustOption, make_first_key, read_trusted
 from jouleloop.cli.output import JsonFlag, console, print_json, print_wide, progress_bar
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def bench(
     out: Annotated[
         Path | None, typer.Option(help="Folder for result.json and report.html.")
     ] = None,
+    trust: TrustOption = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Run a bundle's model on a target against generated returns, and measure it.
@@ -55,6 +57,9 @@ def bench(
 
     loaded = read_bundle(bundle)
     folder = out or Path("out/bench") / f"{loaded.name}-{loaded.device_id}-{target}-seed{seed}"
+    trusted = read_trusted(trust or [])
+    if target is TargetName.QEMU:
+        make_first_key()
     with progress_bar("scenarios") as progress:
         result = run_session(
             loaded,
@@ -64,6 +69,7 @@ def bench(
             seed=seed,
             broker=broker,
             out=folder,
+            trust=trusted,
             progress=progress,
         )
     if json_output:
