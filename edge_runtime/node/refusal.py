@@ -39,8 +39,8 @@ def explain_refusal(error: DeviceRefusedError, image: Image, trust: Trust) -> De
     if error.code == NodeError.KEY_UNTRUSTED:
         known = ", ".join(map(short_hash, trust.key_hashes))
         message = (
-            f"the device does not trust the image's signer: the image is signed by the key "
-            f"{short_hash(image.key_hash)}, the device trusts {known}"
+            f"{error.message}: the image is signed by {short_hash(image.key_hash)}, the device "
+            f"trusts {known}"
         )
         hint = (
             "export the model with --key and the file of a trusted key, or give the board firmware "
@@ -48,8 +48,8 @@ def explain_refusal(error: DeviceRefusedError, image: Image, trust: Trust) -> De
         )
     elif error.code == NodeError.COUNTER_OLDER:
         message = (
-            f"the device has withdrawn this image: its security counter is "
-            f"{image.security_counter}, the device has reached {trust.model_counter}"
+            f"{error.message}: the image's is {image.security_counter}, the device has reached "
+            f"{trust.model_counter}"
         )
         hint = f"export the model with --security-counter {trust.model_counter}"
     return DeviceRefusedError(message, code=error.code, group=error.group, hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.wire.bundle import MANIFEST, PUBLIC_KEY, manifest_file, native_name
@@ -83,7 +84,8 @@ def extract_bundle(bundle: Bundle, folder: Path, *, replace: bool = False) -> tu
         BundleError: a file is there already and must not be replaced; then nothing is written.
     """
     files = {MANIFEST: manifest_file(bundle), **bundle.files}
-    there = sorted(name for name in files if (folder / name).exists())
+    # `lexists`: a link that leads nowhere is somebody's file too.
+    there = sorted(name for name in files if os.path.lexists(folder / name))
     if there and not replace:
         raise BundleError(
             f"{folder} has files of these names already: {', '.join(there)}",

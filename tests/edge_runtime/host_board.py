@@ -60,9 +60,10 @@ class HostBoard:
         self._decoder = smp.LineDecoder()
         self._messages: deque[bytes] = deque()
         self._sequence = 0
-        self._start()
+        self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Switch it on."""
         self._process = subprocess.Popen(
             [self._program, self.flash],
             stdin=subprocess.PIPE,
@@ -85,7 +86,7 @@ class HostBoard:
     def restart(self) -> None:
         """Switch it off and on."""
         self.stop()
-        self._start()
+        self.start()
 
     def send(self, data: bytes) -> None:
         """Bytes on the line."""
