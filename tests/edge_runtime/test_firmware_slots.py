@@ -392,11 +392,11 @@ def test_boots_are_counted_across_blocks(fresh_board: HostBoard) -> None:
         content[start : start + ERASE_BYTES] = records + b"\xff" * 32
         fresh_board.flash.write_bytes(content)
         for n in range(1, 4):
-            fresh_board._start()
+            fresh_board.start()
             assert boot_id() == last + n
             assert _models(fresh_board) == {"8.0.0": True}
             fresh_board.stop()
-        fresh_board._start()
+        fresh_board.start()
 
 
 def boot_id_in(flash: bytearray) -> int:
@@ -422,11 +422,11 @@ def test_a_model_that_stopped_the_board_is_not_tried_again(fresh_board: HostBoar
     content[2 * SLOT_BYTES + 40] ^= 1
     fresh_board.flash.write_bytes(content)
     for boot in (6, 7):
-        fresh_board._start()
+        fresh_board.start()
         assert _models(fresh_board) == {}
         assert fresh_board.ask(READ, Group.NODE, NodeCommand.LEDGER, {})["boot_id"] == boot
         fresh_board.stop()
-    fresh_board._start()
+    fresh_board.start()
 
 
 def test_the_other_model_serves_where_the_recorded_one_breaks(fresh_board: HostBoard) -> None:
@@ -437,10 +437,10 @@ def test_the_other_model_serves_where_the_recorded_one_breaks(fresh_board: HostB
     content[2 * SLOT_BYTES + 40] ^= 1
     fresh_board.flash.write_bytes(content)
     for _ in range(2):
-        fresh_board._start()
+        fresh_board.start()
         assert _models(fresh_board) == {"1.0.0": True}
         fresh_board.stop()
-    fresh_board._start()
+    fresh_board.start()
 
 
 def test_torn_records_are_stepped_over(fresh_board: HostBoard) -> None:
@@ -453,7 +453,7 @@ def test_torn_records_are_stepped_over(fresh_board: HostBoard) -> None:
         torn = _record(10**6, 10**6, 1)[: rng.randrange(1, 31)]
         content[end : end + len(torn)] = torn
         fresh_board.flash.write_bytes(content)
-        fresh_board._start()
+        fresh_board.start()
         assert fresh_board.ask(READ, Group.NODE, NodeCommand.LEDGER, {})["boot_id"] == boot
         assert _models(fresh_board) == {"8.0.0": True}
 

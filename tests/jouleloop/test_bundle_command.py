@@ -85,9 +85,9 @@ def test_imgtool_verifies_what_is_extracted(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     other.write_bytes(STRANGER.public.pem)
     assert not imgtool_verifies(other, folder / MODULE)
-    content = bytearray((folder / MODULE).read_bytes())
-    content[60] ^= 1
-    (folder / MODULE).write_bytes(content)
+    altered = bytearray((folder / MODULE).read_bytes())
+    altered[60] ^= 1
+    (folder / MODULE).write_bytes(altered)
     assert not imgtool_verifies(folder / PUBLIC_KEY, folder / MODULE)
 
 
