@@ -17,12 +17,13 @@ from hil_tests.target import Reply
 from jouleloop.errors import BundleError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from device_profiles import DeviceProfile
     from edge_runtime.wire.bundle import Bundle
+    from edge_runtime.wire.keys import PublicKey
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def open_qemu(
     bundle: Bundle,
     board: DeviceProfile,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    trust: Sequence[PublicKey] = (),
 ) -> Iterator[QemuTarget]:
     """Boot a board on empty flash and flash the bundle's model onto it over SMP.
 
@@ -107,6 +110,7 @@ def open_qemu(
         bundle: the exported model.
         board: from `board_for`.
         progress: called with (bytes uploaded, bytes in all).
+        trust: keys that the board trusts besides those of the user's key folder.
 
     Raises:
         MissingToolError: QEMU or the cross compiler is not installed.
@@ -116,7 +120,7 @@ def open_qemu(
     image = bundle.native
     with (
         tempfile.TemporaryDirectory(prefix="jouleloop-") as folder,
-        Emulator(board, Path(folder) / "flash.bin") as emulator,
+        Emulator(board, Path(folder) / "flash.bin", trust=trust) as emulator,
         SerialDevice(emulator.port) as device,
     ):
         device.upload_model(image, progress=progress)

@@ -26,6 +26,8 @@ SCENARIOS = {
     "first-start",
     "model-update",
     "model-refused",
+    "model-faded",
+    "model-hangs",
     "outbox",
     "outbox-full",
     "configuration",
@@ -36,6 +38,9 @@ NAMED_MUTANTS = {
     "erase-of-live-slot-first",
     "configuration-in-place",
     "torn-word-accepted",
+    "counter-raised-before-confirm",
+    "confirm-flag-before-hash-check",
+    "retry-counter-never-stored",
 }
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 QUICK = "configuration"
@@ -127,7 +132,14 @@ def test_code_that_ends_the_harness_breaks_a_promise() -> None:
     "scenarios", [[QUICK, "outbox"], pytest.param([], marks=pytest.mark.slow)], ids=["some", "all"]
 )
 def test_no_sanitizer_complains(scenarios: list[str]) -> None:
-    found = prove(scenarios=scenarios, sanitizers=SANITIZERS)
+    found = prove(scenarios=scenarios, flags=SANITIZERS)
+    assert found.violations_found == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program_bytes", [4, 16, 32])
+def test_other_program_units(program_bytes: int) -> None:
+    found = prove(flags=[f"-DPOWERCUT_PROGRAM_BYTES={program_bytes}"])
     assert found.violations_found == ()
 
 

@@ -51,7 +51,6 @@ struct tally {
     uint32_t double_cut;
     uint32_t violations;
     uint32_t hangs;
-    uint32_t recovery_operations; /* the most that a recovery took */
 };
 
 static sigjmp_buf run_end;
@@ -59,6 +58,7 @@ static char broken_promise[256];
 static volatile sig_atomic_t runs;
 static uint64_t seed;
 static uint32_t done;
+static uint32_t most_recovery_operations; /* of the scenario that runs */
 
 _Noreturn void lose_power(void) {
     siglongjmp(run_end, POWER_LOST);
@@ -130,9 +130,13 @@ static void begin_anew(void) {
 static void recover(void) {
     flash_arm((struct cut){CUT_NONE});
     board_start();
-    if (flash_operations() > RECOVERY_OPERATIONS) {
-        violate("the start after the cut took %u flash operations, the limit is %d",
-                flash_operations(), RECOVERY_OPERATIONS);
+    uint32_t operations = flash_operations();
+    if (operations > RECOVERY_OPERATIONS) {
+        violate("the start after the cut took %u flash operations, the limit is %d", operations,
+                RECOVERY_OPERATIONS);
+    }
+    if (operations > most_recovery_operations) {
+        most_recovery_operations = operations;
     }
 }
 
@@ -246,8 +250,6 @@ static void cut_once(const struct scenario *scenario, struct tally *tally,
     }
     uint32_t count = flash_operations();
     if (outcome == FINISHED) {
-        tally->recovery_operations =
-            count > tally->recovery_operations ? count : tally->recovery_operations;
         memcpy(operations, flash_operation(0), count * sizeof *operations);
         outcome = run_guarded(hold_to_promises);
     }
@@ -289,6 +291,7 @@ static void run_scenario(const struct scenario *scenario, bool is_counting, uint
     static struct operation operations[MAX_OPERATIONS];
     struct tally tally = {0};
     uint32_t count = 0;
+    most_recovery_operations = 0;
     enum outcome outcome = rehearse(scenario, &start, operations, &count);
     if (is_counting) {
         *total += outcome == FINISHED ? count_cuts(operations, count) : 0;
@@ -311,7 +314,7 @@ static void run_scenario(const struct scenario *scenario, bool is_counting, uint
         } while (next_cut(&cut, &operations[index]));
     }
     printf("scenario %s %u %u %u %u %u\n", scenario->name, tally.cut_points, tally.torn,
-           tally.double_cut, tally.violations, tally.recovery_operations);
+           tally.double_cut, tally.violations, most_recovery_operations);
 }
 
 static bool is_wanted(const char *name, int argc, char **argv) {
