@@ -71,7 +71,7 @@ class CircularParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo has n
         self._episode: Episode | None = None
 
     def observation_space(self, agent: str) -> Box[np.float32]:
-        """What an agent sees: float32 [35], 0..1."""
+        """What an agent sees: float32 [36], 0..1."""
         space: Box[np.float32] = self.observation_spaces[agent]
         return space
 
@@ -147,7 +147,7 @@ class CircularParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo has n
         return row
 
     def state(self) -> Row:
-        """What all agents see, float32 [nodes × 35], 0..1."""
+        """What all agents see, float32 [nodes × 36], 0..1."""
         return self._running().observe().reshape(-1)
 
     def metrics(self) -> Metrics:

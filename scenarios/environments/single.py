@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class CircularEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     """One agent acts for all nodes of one scenario, an hour at a time.
 
-    Observation: float32 [nodes × 35], 0..1, node by node (`node_observation.FEATURES`).
+    Observation: float32 [nodes × 36], 0..1, node by node (`node_observation.FEATURES`).
     Action: float32 [nodes × 5], -1..1, node by node (`node_action.COLUMNS`).
     Reward: -1..1 (`reward.py`). An episode is never terminated; it is truncated at its last tick.
 

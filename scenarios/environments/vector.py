@@ -91,7 +91,7 @@ class CircularVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDAr
             options: `scenarios`: a Scenario for each.
 
         Returns:
-            First observations, float32 [num_envs, nodes × 35], and the scenarios' ids.
+            First observations, float32 [num_envs, nodes × 36], and the scenarios' ids.
 
         Raises:
             ScenarioError: as many seeds or scenarios as environments are wanted.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -21,6 +22,8 @@ from scenarios.environments import (
     CircularVectorEnv,
 )
 from scenarios.world.generate import make_scenario
+from scenarios.world.node_action import COLUMNS
+from scenarios.world.node_observation import FEATURES
 
 pytestmark = pytest.mark.pure
 
@@ -143,3 +146,14 @@ def test_an_agent_is_a_node_and_the_reward_is_shared() -> None:
         assert np.array_equal(env.state(), row)
     assert env.agents == []
     assert env.metrics() == one.metrics()
+
+
+def test_the_page_names_every_feature_and_action() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "environments.md").read_text(encoding="utf-8")
+    # Ranges of names are written by their first and last.
+    inner = ("is_", "available_")
+    named = [name for name in FEATURES if not name.startswith(inner)] + ["is_capped"]
+    missing = [name for name in (*named, *COLUMNS) if f"`{name}`" not in page]
+    assert not missing
+    assert f"{len(FEATURES)} numbers in [0, 1]" in page
+    assert "jouleloop[environments]" in page
