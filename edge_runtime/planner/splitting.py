@@ -1,8 +1,8 @@
 """Towards the nearest plan: the alternating direction method of multipliers on a network.
 
-Two sets are easy to project on: plans that balance, A f + z = s (one fixed matrix), and plans within
-their boxes and energy rows (closed form, node by node, since every edge enters one node). The method
-goes back and forth between them and converges to the projection on both.
+Two sets are easy to project on: plans that balance, A f + z = s (one fixed matrix), and plans
+within their boxes and energy rows (closed form, node by node, since every edge enters one node).
+The method goes back and forth between them and converges to the projection on both.
 
 A step is written once for every arithmetic; edge_runtime/planner's C does the same in this order.
 """
