@@ -40,13 +40,31 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
-    Numbers = NDArray[Any]
+    Parts = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # flows, storage, exchange
 
 ITERATIONS = 20
 MARGIN = 1.0 / 128.0  # of a storage box on either side, so that the completion lands inside it
 ON = 0.5
 MOST_NAMES = 6  # in a message
 BOUNDS = ("storage_min", "storage_max", "exchange_min", "exchange_max", "quality_previous")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How near to the nearest plan a projection comes.
+
+    Args:
+        iterations: of the splitting, at most.
+        margin: of a storage box, kept free on either side during the splitting.
+        tolerance_kg: a step that changes less is the last; None for all iterations.
+    """
+
+    iterations: int = ITERATIONS
+    margin: float = MARGIN
+    tolerance_kg: float | None = None
+
+
+DEFAULT_EFFORT = Effort()  # what a device does
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,19 +111,17 @@ class Projector:
         candidate: Plans,
         bounds: Floats | None = None,
         *,
-        iterations: int = ITERATIONS,
-        margin: float = MARGIN,
-        tolerance: float | None = None,
+        effort: Effort = DEFAULT_EFFORT,
+        near: Floats | None = None,
     ) -> Projected:
         """Project n candidates.
 
         Args:
             candidate: any finite numbers; beyond four times the largest bound they are cut.
             bounds: of this request, float64 [5, N] in the order of BOUNDS; None for the network's.
-                Storage and exchange beyond the network's largest bound are cut to it.
-            iterations: of the splitting; with `tolerance`, of a round of it.
-            margin: of a storage box, kept free on either side during the splitting.
-            tolerance: kg: repeat rounds until a step changes less; None for a single round.
+            effort: how near to come.
+            near: flows near the nearest plan's, kg [n, E], found otherwise; the splitting is left
+                out then.
 
         Raises:
             PlanError: a candidate of another network, or not finite.
@@ -116,25 +132,11 @@ class Projector:
         grid = boxes_on_grid(self.network, self.tables, self.arithmetic, given)
         wanted = self._wanted(candidate)
         status = np.asarray(candidate.status) >= ON
-        flows = np.zeros((len(status), len(self.network.sources)), np.int64)
-        paths = np.zeros(len(status), np.int64)
-        switched_on = np.zeros(len(status), np.bool_)
-        todo = np.arange(len(status))
-        while len(todo):
-            rows = tuple(part[todo] for part in wanted)
-            opened = self._open(status[todo])
-            reached = self._split(rows, opened, grid, iterations, margin, tolerance)
-            again = []
-            for row, index in enumerate(todo.tolist()):
-                settled = self._settle(opened[row], grid, reached[row])
-                flows[index], paths[index] = settled.flows, settled.paths
-                if self._is_stuck(settled):
-                    status[index] |= self._needed(grid, settled)
-                    switched_on[index] = True
-                    again.append(index)
-            todo = np.array(again, np.int64)
-        net = self._splitting.net_inflow(flows)
-        storage, exchange = complete(net, (nearest(wanted[1]), nearest(wanted[2])), grid)
+        before = status.copy()
+        flows, paths = self._find_flows(wanted, status, grid, effort, near)
+        storage, exchange = complete(
+            self._splitting.net_inflow(flows), (nearest(wanted[1]), nearest(wanted[2])), grid
+        )
         unit_kg = np.float64(self.tables.unit_kg)
         plans = Plans(
             flows=unit_kg * flows,
@@ -143,7 +145,50 @@ class Projector:
             quality=self._limit_quality(candidate.quality, given[4]),
             status=status.astype(np.float64),
         )
-        return Projected(plans, switched_on, paths)
+        return Projected(plans, (status != before).any(axis=1), paths)
+
+    def _find_flows(
+        self,
+        wanted: Parts,
+        status: NDArray[np.bool_],
+        grid: GridBoxes,
+        effort: Effort,
+        near: Floats | None,
+    ) -> tuple[Integers, Integers]:
+        """Flows in units, [n, E], and how many paths settled them; switches on what must be."""
+        flows = np.zeros((len(status), len(self.network.sources)), np.int64)
+        paths = np.zeros(len(status), np.int64)
+        todo = np.arange(len(status))
+        while len(todo):
+            opened = self._open(status[todo])
+            rows = (wanted[0][todo], wanted[1][todo], wanted[2][todo])
+            if near is None:
+                flows[todo] = self._split(rows, opened, grid, effort)
+            else:
+                units = np.asarray(near)[todo] / self.tables.unit_kg
+                flows[todo] = np.floor(np.clip(units, 0, opened)).astype(np.int64)
+                near = None  # no more so where nodes were switched on
+            again = []
+            for row in np.flatnonzero(self._is_unsettled(flows[todo], grid)).tolist():
+                index = int(todo[row])
+                settled = self._settle(opened[row], grid, flows[index])
+                flows[index], paths[index] = settled.flows, settled.paths
+                if self._is_stuck(settled):
+                    status[index] |= self._needed(grid, settled)
+                    again.append(index)
+            todo = np.array(again, np.int64)
+        return flows, paths
+
+    def _is_unsettled(self, flows: Integers, grid: GridBoxes) -> NDArray[np.bool_]:
+        """Plans with a node that cannot take its net inflow, or takes in too much; bool [n]."""
+        net = self._splitting.net_inflow(flows)
+        inflow = self._splitting.inflow(flows)
+        broken = (
+            (net < grid.storage_min - grid.exchange_max)
+            | (net > grid.storage_max - grid.exchange_min)
+            | (inflow > self.tables.inflow_max)
+        )
+        return np.asarray(broken.any(axis=1))
 
     def check_feasible(self, bounds: Floats | None = None) -> None:
         """Check that some plan keeps every constraint when every node is on.
@@ -175,7 +220,7 @@ class Projector:
             check_network(replace(self.network, **dict(zip(BOUNDS, given, strict=True))))
         return given.astype(self.arithmetic.dtype).astype(np.float64)
 
-    def _wanted(self, candidate: Plans) -> tuple[Numbers, Numbers, Numbers]:
+    def _wanted(self, candidate: Plans) -> Parts:
         """Flows, storage and exchange in units, as the arithmetic holds numbers."""
         most = float(self.tables.span << CANDIDATE_LIMIT_BITS)
         parts = (candidate.flows, candidate.storage, candidate.exchange)
@@ -190,19 +235,11 @@ class Projector:
         opened: Integers = np.where(both, self.tables.flow_max, 0)
         return opened
 
-    def _split(
-        self,
-        wanted: tuple[Numbers, ...],
-        opened: Integers,
-        grid: GridBoxes,
-        iterations: int,
-        margin: float,
-        tolerance: float | None,
-    ) -> Integers:
+    def _split(self, wanted: Parts, opened: Integers, grid: GridBoxes, effort: Effort) -> Integers:
         """Flows near the nearest, on the grid, [n, E]."""
         number = self.arithmetic
         low, high = number.number(grid.storage_min[None]), number.number(grid.storage_max[None])
-        free = number.times(number.constant(margin), high - low)
+        free = number.times(number.constant(effort.margin), high - low)
         boxes = Boxes(
             number.number(opened),
             low + free,
@@ -211,13 +248,11 @@ class Projector:
             number.number(grid.exchange_max[None]),
             number.number(self.tables.inflow_max),
         )
-        candidate = (wanted[0], wanted[1], wanted[2])
-        plan, duals, change = self._splitting.run(candidate, boxes, iterations, None)
-        rounds = 1
-        while tolerance is not None and change > tolerance / self.tables.unit_kg and rounds < 1000:
-            plan, duals, change = self._splitting.run(candidate, boxes, iterations, (plan, duals))
-            rounds += 1
-        return plan[0].astype(np.int64)
+        enough = -1.0 if effort.tolerance_kg is None else effort.tolerance_kg / self.tables.unit_kg
+        flows: Integers = self._splitting.run(wanted, boxes, effort.iterations, enough)[0].astype(
+            np.int64
+        )
+        return flows
 
     def _settle(self, opened: Integers, grid: GridBoxes, flows: Integers) -> Settled:
         net_min, net_max = (

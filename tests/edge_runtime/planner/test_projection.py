@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 
 from edge_runtime.planner.arithmetic import FixedArithmetic, FloatArithmetic
 from edge_runtime.planner.network import Network, Plans
-from edge_runtime.planner.projection import BOUNDS, Projector
+from edge_runtime.planner.projection import BOUNDS, Effort, Projector
 from edge_runtime.planner.residuals import FEASIBLE, residuals
 from jouleloop.errors import NetworkError, PlanError
 from tests.edge_runtime.planner.networks import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.pure
 
+CONVERGED = Effort(20_000, 0.0, 1e-13)
 DOUBLE, SINGLE, FIXED = FloatArithmetic(), FloatArithmetic(np.float32), FixedArithmetic()
 EVERY = pytest.mark.parametrize("arithmetic", [DOUBLE, SINGLE, FIXED], ids=["f64", "f32", "fixed"])
 
@@ -72,7 +73,7 @@ def nearest_by_osqp(network: Network, candidate: Plans, plan: int) -> NDArray[np
 def test_converged_projection_is_osqps(seed: int) -> None:
     network = random_network(seed)
     candidate = random_candidates(network, 4, seed, off=0.0)
-    done = Projector(network).project(candidate, iterations=50, margin=0.0, tolerance=1e-13)
+    done = Projector(network).project(candidate, effort=CONVERGED)
     assert not done.switched_on.any()
     for plan in range(4):
         by_osqp = nearest_by_osqp(network, candidate, plan)
@@ -120,7 +121,7 @@ def test_twenty_iterations_come_near_the_nearest() -> None:
     network = random_network(2)
     candidate = random_candidates(network, 200, 3)
     projector = Projector(network)
-    nearest = projector.project(candidate, iterations=100, margin=0.0, tolerance=1e-9).plans.flows
+    nearest = projector.project(candidate, effort=CONVERGED).plans.flows
     quick = projector.project(candidate).plans.flows
     assert np.sqrt(np.mean((quick - nearest) ** 2)) <= 0.01 * network.capacity
 
@@ -141,7 +142,7 @@ def test_a_feasible_plan_stays() -> None:
     network = random_network(6)
     projector = Projector(network)
     once = projector.project(random_candidates(network, 20, 1, off=0.0)).plans
-    again = projector.project(once, margin=0.0).plans
+    again = projector.project(once, effort=CONVERGED).plans
     assert np.abs(again.flows - once.flows).max() <= 1e-9 * network.capacity
 
 
