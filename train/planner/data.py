@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.planner.network import Network, Plans
+from edge_runtime.planner.residuals import residuals
 from edge_runtime.planner.state import Normalisation, join_plans, split_plans
+from edge_runtime.planner.validation import check_network
 from jouleloop.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from edge_runtime.planner.network import Network, Plans
+    from edge_runtime.planner.residuals import Residuals
 
     Floats = NDArray[np.float64]
 
@@ -84,14 +88,16 @@ def make_plan_data(
     coordinates = join_plans(plans)
     _check_numbers(coordinates, "plans")
     _check_numbers(conditions, "conditions")
-    within = violations(network, plans).max(axis=1) <= TOLERANCE * network.capacity
+    check_network(network)
+    broken = residuals(network, plans)
+    within = broken.largest <= TOLERANCE
     normalisation, moving = _normalise(network, coordinates[within])
     usual = np.abs(normalisation.normalise(coordinates)).max(axis=1) <= MOST_DEVIATIONS
     kept = within & usual
     if kept.sum() < len(kept) / 2:
         raise InputError(
             f"{int(len(kept) - kept.sum())} of {len(kept)} plans break the constraints of their "
-            f"network, at most half may; {_worst(network, plans)}",
+            f"network, at most half may; {_worst(broken)}",
             hint="give the network bounds that its own simulator can keep",
         )
     states = normalisation.normalise(coordinates[kept]).astype(np.float32)
@@ -110,45 +116,9 @@ def make_plan_data(
     )
 
 
-CONSTRAINTS = ("mass", "flows", "storage", "exchange", "energy", "quality", "status")
-
-
-def violations(network: Network, plans: Plans) -> Floats:
-    """By how much each plan breaks each of CONSTRAINTS at worst, [n, 7].
-
-    Mass, flows, storage and exchange in kg; energy in MJ; quality and status as shares.
-    """
-
-    def beyond(values: Floats, low: Floats | float, high: Floats | float) -> Floats:
-        worst: Floats = np.maximum(low - values, values - high).max(axis=1, initial=0.0)
-        return worst
-
-    balance = plans.flows @ network.incidence.T + plans.exchange - plans.storage
-    both = plans.status[:, network.sources] * plans.status[:, network.targets]
-    supplied = plans.flows @ network.inflow.T * network.energy_per_kg / network.energy_efficiency
-    best = network.quality_previous * (1.0 - network.quality_loss)
-    return np.stack(
-        [
-            np.abs(balance).max(axis=1),
-            beyond(plans.flows, 0.0, network.flow_max * np.where(both > 0.5, 1.0, 0.0)),
-            beyond(plans.storage, network.storage_min, network.storage_max),
-            beyond(plans.exchange, network.exchange_min, network.exchange_max),
-            beyond(supplied, 0.0, network.energy_max),
-            beyond(plans.quality, 0.0, best),
-            np.minimum(np.abs(plans.status), np.abs(plans.status - 1.0)).max(axis=1),
-        ],
-        axis=1,
-    )
-
-
-def _worst(network: Network, plans: Plans) -> str:
-    broken = violations(network, plans)
-    often = (broken > TOLERANCE * network.capacity).mean(axis=0)
-    first = int(often.argmax())
-    return (
-        f"{CONSTRAINTS[first]} is broken in {often[first]:.0%} of them, by up to "
-        f"{broken[:, first].max():.3g}"
-    )
+def _worst(broken: Residuals) -> str:
+    plan = int(broken.largest.argmax())
+    return f"the worst breaks {broken.worst(plan)} by {broken.largest[plan]:.3g} of the capacity"
 
 
 def _check_numbers(values: Floats, what: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from train.planner.data import violations
+from edge_runtime.planner.residuals import FEASIBLE, residuals
 from train.planner.metrics import compare, sliced_wasserstein
 from train.planner.sampler import sample
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from train.planner.data import PlanData
     from train.planner.schedule import Schedule
 
-# Of the capacity: what counts as feasible without projection, and what after it.
-LOOSE, STRICT = 1e-3, 1e-5
+LOOSE = 1e-3  # of the capacity: what some call feasible where nothing is projected
 
 
 def draw(
@@ -65,8 +64,8 @@ def evaluate(
 def score(data: PlanData, states: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, float]:
     """The figures of one set of drawn states, as they are."""
     plans = data.plans(states)
-    worst = violations(data.network, plans).max(axis=1) / data.network.capacity
+    worst = residuals(data.network, plans).largest
     return asdict(compare(data, states, data.held_out_conditions, plans)) | {
         "feasible_loose": float((worst <= LOOSE).mean()),
-        "feasible_strict": float((worst <= STRICT).mean()),
+        "feasible_strict": float((worst <= FEASIBLE).mean()),
     }

@@ -32,7 +32,7 @@ COVER_TICKS = 24.0
 ROUTE_LEAN, ACTIVITY_LEAN, CHOICE_LEAN = 1.2, 0.6, 2.5
 # Factories and mines run at most so many times their nominal load; a weight takes off a share.
 HEADROOM = 1.4
-SLOWDOWN = np.array([0.25, 0.60])  # by cost, by CO2
+SLOWDOWN = np.array([0.28, 0.70])  # by cost, by CO2
 ROUTE_NOISE, ACTIVITY_NOISE, COVER_NOISE = 0.4, 0.15, 0.2
 OFF_PROBABILITY, OFF_PROBABILITY_BY_LEAN = 0.03, 0.25
 # Processes that may be off: a network without collection takes nothing back.

@@ -57,20 +57,21 @@ def simulate_plans(
     random = np.random.default_rng(np.random.SeedSequence([seed, scenario.seed]))
     plans, weights = [], []
     made = 0
+    copies = min(COPIES, -(-count // PERIODS))
     while made < count:
-        batch = _copies(scenario, random, WARM_UP_TICKS + PERIODS * period_ticks)
+        batch = _copies(scenario, copies, random, WARM_UP_TICKS + PERIODS * period_ticks)
         for chunk, drawn in _run(batch, network, random, period_ticks):
             plans.append(chunk)
             weights.append(drawn)
-            made += COPIES
+            made += copies
             if progress is not None:
                 progress(min(made, count), count)
     joined = [np.concatenate([getattr(p, name) for p in plans]) for name in vars(plans[0])]
     return Plans(*joined), np.concatenate(weights)
 
 
-def _copies(scenario: Scenario, random: np.random.Generator, ticks: int) -> World:
-    seeds = random.integers(2**53, size=COPIES)
+def _copies(scenario: Scenario, count: int, random: np.random.Generator, ticks: int) -> World:
+    seeds = random.integers(2**53, size=count)
     bare = {"policies": (), "disruptions": (), "ticks": ticks}
     return build_world([scenario.model_copy(update=bare | {"seed": int(s)}) for s in seeds])
 
@@ -82,7 +83,7 @@ def _run(
     items = sample_items(world)
     state = initial_state(world, items)
     for period in range(1 + PERIODS):
-        weights = random.random((COPIES, 2))
+        weights = random.random((len(world.scenarios), 2))
         lean = draw_lean(random, world, network, weights)
         ledger = _Ledger(world, state)
         controller = LeaningController(lean, random)
