@@ -91,15 +91,15 @@ def make_plan_data(
     check_network(network)
     broken = residuals(network, plans)
     within = broken.largest <= TOLERANCE
-    normalisation, moving = _normalise(network, coordinates[within])
-    usual = np.abs(normalisation.normalise(coordinates)).max(axis=1) <= MOST_DEVIATIONS
-    kept = within & usual
-    if kept.sum() < len(kept) / 2:
+    if within.sum() < len(within) / 2:
         raise InputError(
-            f"{int(len(kept) - kept.sum())} of {len(kept)} plans break the constraints of their "
+            f"{int((~within).sum())} of {len(within)} plans break the constraints of their "
             f"network, at most half may; {_worst(broken)}",
             hint="give the network bounds that its own simulator can keep",
         )
+    normalisation, moving = _normalise(network, coordinates[within])
+    usual = np.abs(normalisation.normalise(coordinates)).max(axis=1) <= MOST_DEVIATIONS
+    kept = within & usual
     states = normalisation.normalise(coordinates[kept]).astype(np.float32)
     weights = conditions[kept].astype(np.float32)
     first = round(len(states) * (1.0 - HELD_OUT_SHARE))

@@ -8,6 +8,7 @@ the length of the step, to the x0 that makes one long step end where the short o
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,7 @@ class _Learner:
     def learn(self, loss: torch.Tensor) -> None:
         """One step of Adam, then of the average."""
         warm = min(1.0, (self.step + 1) / 100)
-        cooled = 0.5 + 0.5 * np.cos(np.pi * self.step / self.steps)
+        cooled = 0.5 + 0.5 * math.cos(math.pi * self.step / self.steps)
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate * warm * cooled
         self._optimiser.zero_grad(set_to_none=True)

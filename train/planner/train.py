@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+import zipfile
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -115,11 +116,15 @@ def _read_plans(cache: Path | None, key: str) -> tuple[Plans, Any] | None:
     """Plans that an interrupted run of the same settings left; None where there are none."""
     if cache is None or not cache.exists():
         return None
-    with np.load(cache, allow_pickle=False) as archive:
-        if str(archive["key"]) != key:
-            return None
-        names = Plans.__dataclass_fields__
-        return Plans(**{name: archive[name] for name in names}), archive["conditions"]
+    names = Plans.__dataclass_fields__
+    try:
+        # Opened here: NumPy leaves a file that is no archive open.
+        with cache.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if str(archive["key"]) != key:
+                return None
+            return Plans(**{name: archive[name] for name in names}), archive["conditions"]
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # no file of ours: simulate them again
 
 
 def _fingerprint(settings: Settings, data: PlanData) -> str:

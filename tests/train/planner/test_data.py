@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edge_runtime.planner.network import Network, Plans
 from edge_runtime.planner.objectives import co2_kg, cost_usd
@@ -21,6 +22,7 @@ from train.planner.scenario_plans import simulate_plans
 
 pytestmark = pytest.mark.pure
 
+Simulated = tuple[Plans, NDArray[np.float64]]
 SOURCE = {"kind": "scenario", "id": "0", "seed": 5, "period_hours": 168.0}
 
 
@@ -35,13 +37,11 @@ def network(scenario: Scenario) -> Network:
 
 
 @pytest.fixture(scope="module")
-def simulated(
-    scenario: Scenario, network: Network
-) -> tuple[Plans, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+def simulated(scenario: Scenario, network: Network) -> Simulated:
     return simulate_plans(scenario, network, 256, 3)
 
 
-def test_every_kept_plan_keeps_every_constraint(network, simulated) -> None:
+def test_every_kept_plan_keeps_every_constraint(network: Network, simulated: Simulated) -> None:
     data = make_plan_data(network, SOURCE, *simulated)
     assert data.rejected < 0.05 * len(simulated[1])
     broken = residuals(network, simulated[0]).largest
@@ -51,7 +51,7 @@ def test_every_kept_plan_keeps_every_constraint(network, simulated) -> None:
     assert np.abs(data.states).max() <= MOST_DEVIATIONS
 
 
-def test_what_is_off_moves_nothing(network, simulated) -> None:
+def test_what_is_off_moves_nothing(network: Network, simulated: Simulated) -> None:
     plans = simulated[0]
     off = plans.status == 0.0
     assert off.any()
@@ -59,13 +59,13 @@ def test_what_is_off_moves_nothing(network, simulated) -> None:
     assert max(values.max() for values in moved) == 0.0
 
 
-def test_weights_bend_what_they_weigh(network, simulated) -> None:
+def test_weights_bend_what_they_weigh(network: Network, simulated: Simulated) -> None:
     plans, weights = simulated
     assert correlation(weights[:, 0], cost_usd(network, plans)) < -0.6
     assert correlation(weights[:, 1], co2_kg(network, plans)) < -0.6
 
 
-def test_same_seed_same_plans_and_another_other(scenario, network) -> None:
+def test_same_seed_same_plans_and_another_other(scenario: Scenario, network: Network) -> None:
     once, again, other = (
         join_plans(simulate_plans(scenario, network, 8, seed, period_ticks=24)[0])
         for seed in (1, 1, 2)
@@ -74,7 +74,7 @@ def test_same_seed_same_plans_and_another_other(scenario, network) -> None:
     assert not np.array_equal(once, other)
 
 
-def test_plans_come_apart_as_they_were_joined(network, simulated) -> None:
+def test_plans_come_apart_as_they_were_joined(network: Network, simulated: Simulated) -> None:
     joined = join_plans(simulated[0])
     apart = split_plans(network, joined)
     for name in vars(apart):
@@ -82,7 +82,9 @@ def test_plans_come_apart_as_they_were_joined(network, simulated) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_no_number_is_one_error(network, simulated, value: float) -> None:
+def test_what_is_no_number_is_one_error(
+    network: Network, simulated: Simulated, value: float
+) -> None:
     plans, weights = simulated
     flows = plans.flows.copy()
     flows[7, 3] = value
@@ -90,7 +92,7 @@ def test_what_is_no_number_is_one_error(network, simulated, value: float) -> Non
         make_plan_data(network, SOURCE, replace(plans, flows=flows), weights)
 
 
-def test_plans_of_no_such_network_are_an_error(network, simulated) -> None:
+def test_plans_of_no_such_network_are_an_error(network: Network, simulated: Simulated) -> None:
     plans, weights = simulated
     with pytest.raises(InputError, match="the worst breaks mass by"):
         make_plan_data(network, SOURCE, replace(plans, storage=plans.storage + 1.0), weights)
