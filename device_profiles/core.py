@@ -34,6 +34,7 @@ class Core:
         isa: features that native code may use.
         zig_target: `-target` of `zig cc`.
         zig_cpu: `-mcpu` of `zig cc`.
+        zig_cc_flags: what else `zig cc` needs to compile C for it rightly.
     """
 
     name: str
@@ -41,10 +42,18 @@ class Core:
     isa: Isa
     zig_target: str = ""
     zig_cpu: str = ""
+    zig_cc_flags: tuple[str, ...] = ()
+
+    @property
+    def zig_cc_target(self) -> tuple[str, ...]:
+        """How `zig cc` is told to compile C for this core."""
+        return ("-target", self.zig_target, f"-mcpu={self.zig_cpu}", *self.zig_cc_flags)
 
 
 _SOFT = "thumb-freestanding-eabi"
 _HARD = "thumb-freestanding-eabihf"
+# clang 22 turns loops over strided bytes into gathers that never end (MVEGatherScatterLowering).
+_NO_GATHERS = ("-mllvm", "-enable-arm-maskedgatscat=false")
 
 CORES = {
     core.name: core
@@ -79,6 +88,7 @@ CORES = {
             Isa.THUMB2 | Isa.DSP | Isa.FPU_SINGLE | Isa.MVE_INTEGER,
             _HARD,
             "cortex_m55+mve",
+            _NO_GATHERS,
         ),
         Core("xtensa-lx7", None, Isa.NONE),
         Core("cortex-a53", None, Isa.NONE),

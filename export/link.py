@@ -215,9 +215,14 @@ def compile_program(program: Program, core: Core, front_bytes: int, base: int = 
 
 def zig_cc(core: Core, files: Iterable[str]) -> list[str]:
     """The command that compiles and links a module in the folder where it runs."""
-    target = ("-target", core.zig_target, f"-mcpu={core.zig_cpu}")
     return zig_command(
-        "cc", *target, *COMPILER_FLAGS, *LINKER_FLAGS, *sorted(files), "-o", "module.elf"
+        "cc",
+        *core.zig_cc_target,
+        *COMPILER_FLAGS,
+        *LINKER_FLAGS,
+        *sorted(files),
+        "-o",
+        "module.elf",
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from device_profiles.energy_model import Cycles
     from edge_runtime.wire.bundle import Bundle
+    from hil_tests.result import Record
     from hil_tests.target import Reply, Target
 
 FAMILY = "policy"
@@ -32,7 +33,7 @@ WRITE_EVERY_S = 1.0
 class Publisher(Protocol):
     """Where the figures of a running benchmark go: a broker, as a rule."""
 
-    def publish(self, result: Result) -> None:
+    def publish(self, result: Record) -> None:
         """Send the figures as they stand after a scenario."""
 
 

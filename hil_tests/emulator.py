@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
     from device_profiles import DeviceProfile
 
-# The PSRAM that the MPS2 boards have at 0x21000000 (QEMU hw/arm/mps2.c); it plays the flash.
+# What the firmware takes for flash: the begin of the memory that QEMU keeps in a file.
 FLASH_BYTES = 16 * 2**20
+# Of that memory as a whole: the PSRAM of the MPS2 boards, the DDR of the MPS3 board (QEMU
+# hw/arm/mps2.c and mps2-tz.c). What lies behind the flash is never touched: a hole in the file.
+_DDR_BYTES = {"mps3-an547": 2 * 2**30}
 ERASED = b"\xff"
 START_TIMEOUT_S = 20.0
 PTY_LINE = re.compile(rb"char device redirected to (\S+) .*\n")
@@ -52,13 +55,14 @@ class Emulator:
         self.flash_path = flash_path
         self.firmware = build_firmware(profile)
         self._machine = board_of(profile).machine
+        self._memory_bytes = _DDR_BYTES.get(self._machine, FLASH_BYTES)
         self._stack = ExitStack()
         self._said = b""
         self.port = ""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(_locked_flash(self.flash_path))
+            stack.enter_context(_locked_flash(self.flash_path, self._memory_bytes))
             read_end, write_end = os.pipe()
             self._words = stack.enter_context(os.fdopen(read_end, "rb", buffering=0))
             try:
@@ -83,7 +87,7 @@ class Emulator:
         self._stack.close()
 
     def _command(self) -> list[str]:
-        flash = f"memory-backend-file,id=flash,size={FLASH_BYTES},share=on,mem-path="
+        flash = f"memory-backend-file,id=flash,size={self._memory_bytes},share=on,mem-path="
         # A comma in a value is written twice.
         flash += str(self.flash_path).replace(",", ",,")
         return [
@@ -159,18 +163,19 @@ class Emulator:
         self.process.wait()
 
 
-def _locked_flash(path: Path) -> ExitStack:
+def _locked_flash(path: Path, memory_bytes: int) -> ExitStack:
     """Make the flash file when there is none, and keep other boards off it."""
     with ExitStack() as stack:
         if not path.exists():
             partial = path.with_name(path.name + ".partial")
             partial.write_bytes(ERASED * FLASH_BYTES)
+            os.truncate(partial, memory_bytes)
             partial.replace(path)
         file = stack.enter_context(path.open("r+b"))
-        if os.fstat(file.fileno()).st_size != FLASH_BYTES:
+        if os.fstat(file.fileno()).st_size != memory_bytes:
             raise InputError(
                 f"{path} is not a board's flash: it has {path.stat().st_size} bytes, "
-                f"not {FLASH_BYTES}",
+                f"not {memory_bytes}",
                 hint="name a file that does not exist yet",
             )
         try:

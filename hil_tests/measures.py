@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -11,13 +11,25 @@ from device_profiles.energy_model import DecisionEnergy, decision_energy, infere
 from hil_tests.result import Measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from device_profiles.energy_model import Cycles
     from edge_runtime.wire.bundle import Bundle
     from hil_tests.result import ScenarioResult
 
 COUNTED = "executed instructions, QEMU -icount shift=0, the board's cycle source around the call"
+
+
+class Counted(Protocol):
+    """A finished scenario, as far as the device's own figures go."""
+
+    @property
+    def instructions(self) -> tuple[int, ...]:
+        """Per inference, empty where the target cannot count."""
+
+    @property
+    def link_bytes(self) -> tuple[int, ...]:
+        """Per inference."""
 
 
 def measures_of(
@@ -32,37 +44,51 @@ def measures_of(
         cycles: of one inference, as the profiler estimates them; None where nothing was profiled.
     """
     done = tuple(done)
+    measures, missing = device_measures(bundle, target, done, cycles)
+    return (*_quality(done), *measures), missing
+
+
+def device_measures(
+    bundle: Bundle, target: str, done: Sequence[Counted], cycles: Cycles | None
+) -> tuple[tuple[Measure, ...], dict[str, str]]:
+    """The device's own figures: bytes, instructions, memory, joules; arguments as above."""
     energies, missing = _energies(bundle, target, done, cycles)
-    return (*_quality(done), *_counts(target, done), *_memory(bundle), *energies), missing
+    return (*_counts(target, done), *_memory(bundle), *energies), missing
 
 
 def _quality(done: tuple[ScenarioResult, ...]) -> tuple[Measure, ...]:
     source = "the scenarios' own ledger, against the exact per-item optimum"
     agreement = np.concatenate([np.equal(s.decisions, s.exact) for s in done])
     return (
-        _spread("decision_quality", [s.quality for s in done], "", source),
-        _spread("circularity", [s.circularity for s in done], "", source),
+        spread("decision_quality", [s.quality for s in done], "", source),
+        spread("circularity", [s.circularity for s in done], "", source),
         Measure("agreement_with_exact", float(agreement.mean()), "", "measured", source),
         Measure("decisions", float(agreement.size), "", "measured", "count"),
     )
 
 
-def _spread(name: str, values: list[float], unit: str, source: str) -> Measure:
+def spread(
+    name: str,
+    values: list[float],
+    unit: str,
+    source: str,
+    kind: Literal["measured", "modelled"] = "measured",
+) -> Measure:
     """The mean over scenarios, its interval their whole range."""
     low, mean, high = min(values), float(np.mean(values)), max(values)
-    return Measure(name, min(max(mean, low), high), unit, "measured", source, low, high)
+    return Measure(name, min(max(mean, low), high), unit, kind, source, low, high)
 
 
-def _counts(target: str, done: tuple[ScenarioResult, ...]) -> tuple[Measure, ...]:
+def _counts(target: str, done: Sequence[Counted]) -> tuple[Measure, ...]:
     link_bytes = [n for s in done for n in s.link_bytes]
     instructions = [n for s in done for n in s.instructions]
     measures = []
     if target == "qemu":
         source = "counted on the serial line, both ways, framing included"
-        measures.append(_spread("link_bytes_per_decision", [*map(float, link_bytes)], "B", source))
+        measures.append(spread("link_bytes_per_decision", [*map(float, link_bytes)], "B", source))
     if instructions:
         counts = [*map(float, instructions)]
-        measures.append(_spread("instructions_per_inference", counts, "", COUNTED))
+        measures.append(spread("instructions_per_inference", counts, "", COUNTED))
     return tuple(measures)
 
 
@@ -85,7 +111,7 @@ def _sized(name: str, value: int, limit: int | None, source: str) -> Measure:
 
 
 def _energies(
-    bundle: Bundle, target: str, done: tuple[ScenarioResult, ...], cycles: Cycles | None
+    bundle: Bundle, target: str, done: Sequence[Counted], cycles: Cycles | None
 ) -> tuple[tuple[Measure, ...], dict[str, str]]:
     """Joules per decision by state: from profiled cycles, else from the export's estimate."""
     measures: list[Measure] = []
@@ -120,7 +146,7 @@ def _energies(
     return tuple(measures), missing
 
 
-def _profiled(bundle: Bundle, done: tuple[ScenarioResult, ...], cycles: Cycles) -> DecisionEnergy:
+def _profiled(bundle: Bundle, done: Sequence[Counted], cycles: Cycles) -> DecisionEnergy:
     """One decision, its inference by the profiler's cycles."""
     profile = device_profiles.load(bundle.device_id)
     instructions = float(np.mean([n for s in done for n in s.instructions]))

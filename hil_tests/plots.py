@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hil_tests.result import Result
+    from hil_tests.result import Record, Result
 
 INK = "#1c2b33"
 MODEL = "#1f7a8c"
@@ -19,14 +19,16 @@ OTHER = "#b8c4c9"
 LIMIT = "#c8553d"
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as an SVG element."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
     text = stream.getvalue()
     return text[text.index("<svg") :]
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def figure_of(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """An empty figure of `columns` axes, inches, in the report's style."""
     # Figure alone, without pyplot: no global state and no window system.
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -52,7 +54,7 @@ def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list
 
 def draw_decisions(result: Result) -> str:
     """Decisions against the optimum: who decided what, and what each controller is worth."""
-    figure, (matrix, bars) = _figure(10, 3.9, 2)
+    figure, (matrix, bars) = figure_of(10, 3.9, 2)
     size = len(result.labels)
     exact = [d for scenario in result.scenarios for d in scenario.exact]
     counts = np.zeros((size, size), int)
@@ -67,7 +69,7 @@ def draw_decisions(result: Result) -> str:
     matrix.set_xlabel("the model decided")
     matrix.set_ylabel("the exact optimum decides")
     _draw_worth(bars, result)
-    return _svg(figure)
+    return svg(figure)
 
 
 def _draw_worth(ax: Axes, result: Result) -> None:
@@ -82,7 +84,7 @@ def _draw_worth(ax: Axes, result: Result) -> None:
     ax.set_xlabel("objective, in % of the exact optimum")
 
 
-def draw_energy(result: Result) -> str | None:
+def draw_energy(result: Record) -> str | None:
     """Modelled energy per decision by state, with its interval; None when no state is known."""
     named = {state: result.measure(f"{state}_joules") for state in ("wake", "inference", "radio")}
     known = {state: measure for state, measure in named.items() if measure is not None}
@@ -91,7 +93,7 @@ def draw_energy(result: Result) -> str | None:
         known["decision"] = total
     if not known:
         return None
-    figure, (ax,) = _figure(8, 0.9 + 0.55 * len(known))
+    figure, (ax,) = figure_of(8, 0.9 + 0.55 * len(known))
     names = list(known)[::-1]
     values = np.array([known[name].value for name in names]) * 1e6
     low = np.array([_end(known[name].low, known[name].value) for name in names]) * 1e6
@@ -104,20 +106,20 @@ def draw_energy(result: Result) -> str | None:
         )
     ax.margins(x=0.2)
     ax.set_xlabel("µJ per decision")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _end(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else value
 
 
-def draw_sizes(result: Result) -> str | None:
+def draw_sizes(result: Record) -> str | None:
     """Flash and RAM against their limits, on a logarithmic axis; None without a native module."""
     names = ("module_flash_bytes", "arena_bytes", "stack_bytes")
     sizes = [m for m in map(result.measure, names) if m is not None and m.value > 0]
     if not sizes:
         return None
-    figure, (ax,) = _figure(8, 0.9 + 0.55 * len(sizes))
+    figure, (ax,) = figure_of(8, 0.9 + 0.55 * len(sizes))
     labels = [m.name.removesuffix("_bytes").replace("_", " ") for m in sizes]
     bars = ax.barh(labels[::-1], [m.value for m in sizes][::-1], color=MODEL)
     ax.bar_label(bars, labels=[f"{m.value:,.0f} B" for m in sizes][::-1], padding=4)
@@ -135,4 +137,4 @@ def draw_sizes(result: Result) -> str | None:
     ax.set_xscale("log")
     ax.margins(x=0.15, y=0.2)
     ax.set_xlabel("bytes")
-    return _svg(figure)
+    return svg(figure)

@@ -13,7 +13,7 @@ from edge_runtime.node.telemetry import EdgeDevice, EdgeNode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil_tests.result import Measure, Result
+    from hil_tests.result import Measure, Record
 
 GROUP = "jouleloop"
 
@@ -37,7 +37,7 @@ class BrokerPublisher:
 
     device: EdgeDevice
 
-    def publish(self, result: Result) -> None:
+    def publish(self, result: Record) -> None:
         """Send the figures as they stand."""
         known = {measure.name: measure for measure in result.measures}
         self.device.publish(

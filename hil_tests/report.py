@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_runtime.wire.bundle import Bundle
-    from hil_tests.result import Measure, Result
+    from hil_tests.result import Measure, Record, Result
 
 
 def write_report(
@@ -28,13 +28,9 @@ def write_report(
         results: the run, then the same scenarios on other targets; at least one.
         telemetry: what the monitor received: `name`, `value`, `kind`, `source` of each metric.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    templates = Environment(
-        loader=PackageLoader("hil_tests"), autoescape=True, undefined=StrictUndefined
-    )
     main = results[0]
-    page = templates.get_template("report.html").render(
+    render_page(
+        path,
         title=f"{main.bundle} on {main.device}",
         producer=main.producer,
         seed=main.seed,
@@ -42,15 +38,30 @@ def write_report(
         scenarios_asked=main.scenarios_asked,
         decision_count=len(main.decisions),
         complete=all(result.complete for result in results),
-        tiles=_tiles(main),
+        tiles=tiles_of(main, _TILES),
         agreement=_agreement(results),
-        plots=_plots(main),
+        plots=[*_decision_plot(main), *device_plots(main)],
         tables=[
-            *(_figures_table(result) for result in results),
-            _layers_table(bundle),
+            *(figures_table(result) for result in results),
+            layers_table(bundle),
             *_telemetry_table(telemetry),
         ],
     )
+
+
+def render_page(path: Path, **content: Any) -> None:
+    """Write a page; a reader finds the old page or the new one.
+
+    Args:
+        path: the HTML file; its folder must exist.
+        content: what `templates/report.html` names.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    templates = Environment(
+        loader=PackageLoader("hil_tests"), autoescape=True, undefined=StrictUndefined
+    )
+    page = templates.get_template("report.html").render(content)
     partial = path.with_name(path.name + ".partial")
     partial.write_text(page, encoding="utf-8")
     partial.replace(path)
@@ -79,15 +90,21 @@ def format_interval(measure: Measure) -> str:
     return " to ".join(ends)
 
 
-def _tiles(result: Result) -> list[dict[str, str]]:
-    wanted = (
-        ("decision_quality", "decision quality (1 = exact optimum)"),
-        ("circularity", "share of mass kept in use or recovered"),
-        ("instructions_per_inference", "instructions per inference"),
-        ("decision_joules", "per decision, modelled"),
-        ("module_flash_bytes", "flash of the model"),
-        ("arena_bytes", "RAM of the model"),
-    )
+DEVICE_TILES = (
+    ("instructions_per_inference", "instructions per inference"),
+    ("decision_joules", "per decision, modelled"),
+    ("module_flash_bytes", "flash of the model"),
+    ("arena_bytes", "RAM of the model"),
+)
+_TILES = (
+    ("decision_quality", "decision quality (1 = exact optimum)"),
+    ("circularity", "share of mass kept in use or recovered"),
+    *DEVICE_TILES,
+)
+
+
+def tiles_of(result: Record, wanted: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """Figures to stand at the top: (name, label) of those that are known."""
     tiles = []
     for name, label in wanted:
         measure = result.measure(name)
@@ -110,10 +127,8 @@ def _agreement(results: Sequence[Result]) -> str:
     return f"{different} of {count} decisions differ between {places}."
 
 
-def _plots(result: Result) -> list[dict[str, str]]:
-    energy, sizes = draw_energy(result), draw_sizes(result)
-    total = result.measure("decision_joules") or result.measure("inference_joules")
-    plots = [
+def _decision_plot(result: Result) -> list[dict[str, str]]:
+    return [
         {
             "title": "Decisions against the optimum",
             "svg": draw_decisions(result),
@@ -121,6 +136,13 @@ def _plots(result: Result) -> list[dict[str, str]]:
             "Right: summed objective of each controller on the same returns.",
         }
     ]
+
+
+def device_plots(result: Record) -> list[dict[str, str]]:
+    """Energy by state and size against budget, as far as they are known."""
+    energy, sizes = draw_energy(result), draw_sizes(result)
+    total = result.measure("decision_joules") or result.measure("inference_joules")
+    plots = []
     if energy is not None and total is not None:
         absent = "; ".join(f"{name}: {why}" for name, why in result.missing.items())
         note = f"Kind: {total.kind}. Source: {total.source}. The bars are intervals."
@@ -142,7 +164,8 @@ def _plots(result: Result) -> list[dict[str, str]]:
     return plots
 
 
-def _figures_table(result: Result) -> dict[str, Any]:
+def figures_table(result: Record) -> dict[str, Any]:
+    """All figures of a run, with kind and source."""
     return {
         "title": f"Figures on {result.target_description}",
         "heads": ("figure", "value", "interval", "limit", "kind", "source"),
@@ -158,7 +181,8 @@ def _figure_row(measure: Measure) -> tuple[str, ...]:
     return measure.name, value, format_interval(measure), limit, measure.kind, measure.source
 
 
-def _layers_table(bundle: Bundle) -> dict[str, Any]:
+def layers_table(bundle: Bundle) -> dict[str, Any]:
+    """The exporter's estimate, layer by layer."""
     rows = []
     for layer in bundle.cost["layers"]:
         joules = "" if layer["joules"] is None else format_quantity(layer["joules"], "J")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,33 @@ class Result:
         return asdict(self) | {"decisions": list(self.decisions)}
 
 
-def write_result(result: Result, path: Path) -> None:
+class Record(Protocol):
+    """A benchmark's result, of whichever kind."""
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Its figures."""
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Figure -> why it is absent."""
+
+    @property
+    def target_description(self) -> str:
+        """What stands behind the target."""
+
+    @property
+    def decisions(self) -> tuple[int, ...]:
+        """All decisions, in the order in which they were taken."""
+
+    def measure(self, name: str) -> Measure | None:
+        """The figure called `name`, or None when it is absent."""
+
+    def as_record(self) -> dict[str, Any]:
+        """The record for JSON."""
+
+
+def write_result(result: Record, path: Path) -> None:
     """Write a result; a reader finds the old record or the new one, never half of one."""
     partial = path.with_name(path.name + ".partial")
     try:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil_tests.bench import run_benchmark
 from hil_tests.local import open_local
+from hil_tests.observation import observation_of
 from hil_tests.profile_bundle import golden_rows, profile_bundle
 from hil_tests.publish import open_publisher
 from hil_tests.qemu import board_for, open_qemu
 from hil_tests.report import write_report
+from hil_tests.world_report import write_world_report
+from hil_tests.worlds import MOST_WORLDS, read_worlds, run_worlds
 from jouleloop.errors import InputError
 from jouleloop.programs import require_package
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from device_profiles.energy_model import Cycles
     from edge_runtime.wire.bundle import Bundle
     from hil_tests.result import Result
     from hil_tests.target import Target
+    from hil_tests.world_measures import Limits
+    from hil_tests.world_result import WorldsResult
 
 REPORT = "report.html"
 PROFILED_ROWS = 4
@@ -58,36 +64,122 @@ def run_session(
     for package in ("PV_ICE", "jinja2", "matplotlib"):
         require_package(package)
     with ExitStack() as stack:
-        opened: Target
-        cycles = None
-        if target == "qemu":
-            board = board_for(bundle, device)
-            cycles = _profiled_cycles(bundle)
-            opened = stack.enter_context(open_qemu(bundle, board))
-            measured = board.id
-        elif device not in (None, bundle.device_id):
-            raise InputError(
-                f"--device {device} was asked for, but --target local runs on this machine",
-                hint="leave --device out, or use --target qemu",
-            )
-        else:
-            opened = stack.enter_context(open_local(bundle))
-            measured = "local"
+        opened = stack.enter_context(open_target(bundle, target, device))
         publisher = None
         if broker is not None:
-            publisher = stack.enter_context(open_publisher(broker, measured))
+            publisher = stack.enter_context(open_publisher(broker, opened.measured_id))
         result = run_benchmark(
             bundle,
-            opened,
+            opened.target,
             scenarios=scenarios,
             seed=seed,
             out=out,
-            cycles=cycles,
+            cycles=opened.cycles,
             publisher=publisher,
             progress=progress,
         )
     write_report(out / REPORT, bundle, (result,))
     return result
+
+
+def run_worlds_session(
+    bundle: Bundle,
+    target: str,
+    worlds: Path,
+    *,
+    device: str | None,
+    scenarios: int | None,
+    ticks: int | None,
+    seed: int,
+    limits: Limits,
+    broker: str | None,
+    out: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> WorldsResult:
+    """Run a benchmark in worlds on the target that is named, and write its report.
+
+    Args:
+        bundle: the exported model.
+        target: `qemu` or `local`.
+        worlds: a scenario file, or a folder of them.
+        device: emulated board, or None for the bundle's own; only for `qemu`.
+        scenarios: how many worlds at most; None: 25.
+        ticks: of each run; None: as the worlds say.
+        seed: of the random controller.
+        limits: budgets per decision; the bundle's own joules where this names none.
+        broker: `mqtt://HOST:PORT` to send telemetry to, or None.
+        out: folder for result.json and report.html.
+        progress: called with (ticks of the model's runs done, in all).
+
+    Raises:
+        InputError: a board was named for a run on this machine.
+        JouleloopError: whatever the worlds, the target, the broker or the bundle has to say.
+    """
+    for package in ("scipy", "jinja2", "matplotlib"):
+        require_package(package)
+    observation_of(bundle)
+    chosen = read_worlds(worlds, most=scenarios or MOST_WORLDS, ticks=ticks)
+    if limits.joules is None:
+        budget = bundle.cost.get("budget") or {}
+        limits = replace(limits, joules=budget.get("joules_per_decision"))
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_target(bundle, target, device))
+        twin = stack.enter_context(open_local(bundle))
+        publisher = None
+        if broker is not None:
+            publisher = stack.enter_context(open_publisher(broker, opened.measured_id))
+        result = run_worlds(
+            bundle,
+            opened.target,
+            twin,
+            chosen,
+            seed=seed,
+            out=out,
+            limits=limits,
+            cycles=opened.cycles,
+            publisher=publisher,
+            progress=progress,
+        )
+    write_world_report(out / REPORT, bundle, result)
+    return result
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A target that is ready.
+
+    Args:
+        target: where the model runs.
+        measured_id: what telemetry calls it.
+        cycles: of one inference, as the profiler estimates them; None where nothing was profiled.
+    """
+
+    target: Target
+    measured_id: str
+    cycles: Cycles | None
+
+
+@contextmanager
+def open_target(bundle: Bundle, target: str, device: str | None) -> Iterator[Opened]:
+    """Load a bundle's model on the target that is named.
+
+    Raises:
+        InputError: a board was named for a run on this machine.
+        JouleloopError: whatever the target or the bundle has to say.
+    """
+    if target == "qemu":
+        board = board_for(bundle, device)
+        cycles = _profiled_cycles(bundle)
+        with open_qemu(bundle, board) as emulated:
+            yield Opened(emulated, board.id, cycles)
+    elif device not in (None, bundle.device_id):
+        raise InputError(
+            f"--device {device} was asked for, but --target local runs on this machine",
+            hint="leave --device out, or use --target qemu",
+        )
+    else:
+        with open_local(bundle) as local:
+            yield Opened(local, "local", None)
 
 
 def _profiled_cycles(bundle: Bundle) -> Cycles:

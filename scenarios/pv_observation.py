@@ -2,63 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from scenarios import pv_assumptions as assumed
+from scenarios.feature import Feature, observe_all
 from scenarios.pv_data import MATERIALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    import numpy as np
     from numpy.typing import NDArray
 
-    from scenarios.pv_data import Floats
     from scenarios.pv_returns import ReturnedModules
 
-
-@dataclass(frozen=True)
-class Feature:
-    """One column of the observation.
-
-    Args:
-        name: what it is.
-        unit: of low and high.
-        low: seen as -1; what lies below is seen as that too, so that INT8 spends its range here.
-        high: seen as +1, likewise.
-        read: its values, [n].
-        is_logarithmic: whether the scale between them is logarithmic.
-    """
-
-    name: str
-    unit: str
-    low: float
-    high: float
-    read: Callable[[ReturnedModules], NDArray[Any]]
-    is_logarithmic: bool = False
-
-    def normalised(self, returns: ReturnedModules) -> Floats:
-        """Values in [-1, 1], [n]."""
-        value, low, high = self.read(returns).astype(np.float64), self.low, self.high
-        if self.is_logarithmic:
-            value, low, high = np.log(np.maximum(value, low)), np.log(low), np.log(high)
-        return np.clip(2.0 * (value - low) / (high - low) - 1.0, -1.0, 1.0)
-
-    def as_record(self) -> dict[str, Any]:
-        """The record in a checkpoint's card."""
-        scale = "logarithmic" if self.is_logarithmic else "linear"
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "low": self.low,
-            "high": self.high,
-            "scale": scale,
-        }
-
-
-FEATURES = (
+FEATURES: tuple[Feature[ReturnedModules], ...] = (
     Feature(
         "return_year",
         "year",
@@ -96,5 +52,4 @@ OBSERVATION_SIZE = len(FEATURES)
 
 def observe(returns: ReturnedModules) -> NDArray[np.float32]:
     """What a controller sees, float32 [n, OBSERVATION_SIZE], each value in [-1, 1]."""
-    columns = [feature.normalised(returns) for feature in FEATURES]
-    return np.stack(columns, axis=1).astype(np.float32)
+    return observe_all(FEATURES, returns)

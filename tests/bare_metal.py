@@ -139,7 +139,7 @@ def build(folder: Path, board: Board, sources: Mapping[str, str], *flags: str) -
         (folder / name).write_text(text)
         files.append(name)
     command = zig_command(
-        *("cc", "-target", core.zig_target, f"-mcpu={core.zig_cpu}", "-O2", "-std=c11"),
+        *("cc", *core.zig_cc_target, "-O2", "-std=c11"),
         *("-ffreestanding", "-nostdlib", "-fomit-frame-pointer", "-fno-unwind-tables"),
         *("-Wall", "-Wextra", "-Werror", *flags, *files, "-Wl,-T,board.ld", "-o", "program.elf"),
     )

@@ -15,6 +15,7 @@ import jouleloop
 from jouleloop.errors import ScenarioError
 from jouleloop.programs import require_package
 from scenarios import pv
+from scenarios.feature import NORMALISATION
 from train.checkpoint import PRODUCER, Card, new_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from scenarios.feature import Feature
 
 NAME = FAMILY = "policy"
 INPUT, OUTPUT = "observation", "scores"
@@ -57,7 +60,7 @@ def train_policy(
 
         from train.imitation import Fit, decide, fit_policy
 
-        training_seed = _stream_seed(TRAINING_STREAM, seed)
+        training_seed = stream_seed(TRAINING_STREAM, seed)
         training = pv.make_scenarios(TRAINING_SCENARIOS, training_seed)
         returns = pv.concatenate([scenario.returns for scenario in training])
         rows = pv.observe(returns)
@@ -65,15 +68,8 @@ def train_policy(
         card = Card(
             name=NAME,
             family=FAMILY,
-            inputs=(_input_record(),),
-            outputs=(
-                {
-                    "name": OUTPUT,
-                    "shape": [1, len(pv.DISPOSITIONS)],
-                    "unit": "1",
-                    "labels": list(pv.DISPOSITIONS),
-                },
-            ),
+            inputs=(input_record(pv.FEATURES),),
+            outputs=(output_record(),),
             metrics=compare(lambda seen: decide(network, pv.observe(seen))),
             seed=seed,
             data_sha256=_data_sha256(training),
@@ -96,7 +92,7 @@ def compare(decide: Callable[[pv.ReturnedModules], NDArray[np.int64]]) -> dict[s
         (0 worst to 1 exact), mean_regret_usd (per module), agreement (share of exact decisions) and
         circularity (share of mass kept or recovered).
     """
-    held_out_seed = _stream_seed(HELD_OUT_STREAM, 0)
+    held_out_seed = stream_seed(HELD_OUT_STREAM, 0)
     scenarios = pv.make_scenarios(HELD_OUT_SCENARIOS, held_out_seed)
     returns = pv.concatenate([scenario.returns for scenario in scenarios])
     objectives, exact = pv.objectives(returns), pv.exact_decisions(returns)
@@ -131,18 +127,25 @@ def calibration_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return kept
 
 
-def _input_record() -> dict[str, Any]:
+def input_record(features: Sequence[Feature[Any]]) -> dict[str, Any]:
+    """The model's input in its card: what a benchmark holds an observation against."""
     return {
         "name": INPUT,
-        "shape": [1, pv.OBSERVATION_SIZE],
+        "shape": [1, len(features)],
         "unit": "1",
-        "normalisation": "2 (x - low) / (high - low) - 1, cut to -1..1; on a logarithmic scale of "
-        "the logarithms of x, low and high",
-        "features": [feature.as_record() for feature in pv.FEATURES],
+        "normalisation": NORMALISATION,
+        "features": [feature.as_record() for feature in features],
     }
 
 
-def _stream_seed(stream: int, seed: int) -> int:
+def output_record() -> dict[str, Any]:
+    """The model's output in its card."""
+    labels = list(pv.DISPOSITIONS)
+    return {"name": OUTPUT, "shape": [1, len(labels)], "unit": "1", "labels": labels}
+
+
+def stream_seed(stream: int, seed: int) -> int:
+    """A seed of a stream, hashed, so that it is none that a person gives to a benchmark."""
     return int(np.random.SeedSequence([stream, seed]).generate_state(1, np.uint64)[0] >> 11)
 
 

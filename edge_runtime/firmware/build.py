@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 C_FLAGS = ("-std=c11", "-Os", "-g", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
+LINKER_SCRIPT = "firmware.ld"
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--entry=reset_handler")
 SOURCE_SUFFIXES = frozenset({".c", ".h", ".ld", ".zig"})
 
 
 @dataclass(frozen=True)
 class Board:
-    """A board's sources: `port/FAMILY/*.c` and `port/FAMILY/boards/MACHINE.{c,ld}`."""
+    """A board's sources: its family's, `port/FAMILY/*`, and `boards/MACHINE.{c,h,ld}` there."""
 
     machine: str
     family: Path
     source: Path
-    linker_script: Path
+    header: Path
+    memory: Path
 
     @property
     def c_sources(self) -> tuple[Path, ...]:
@@ -40,11 +42,22 @@ class Board:
         portable = sorted((FOLDER / "src").glob("*.c"))
         return (*portable, *sorted(self.family.glob("*.c")), self.source)
 
+    @property
+    def linker_script(self) -> str:
+        """The memory of the board, and where the family puts things in it."""
+        return self.memory.read_text("utf-8") + (self.family / "sections.ld").read_text("utf-8")
+
 
 def boards() -> dict[str, Board]:
     """Boards that firmware can be built for, by the name of their machine."""
     return {
-        script.stem: Board(script.stem, script.parent.parent, script.with_suffix(".c"), script)
+        script.stem: Board(
+            script.stem,
+            family=script.parent.parent,
+            source=script.with_suffix(".c"),
+            header=script.with_suffix(".h"),
+            memory=script,
+        )
         for script in sorted(FOLDER.glob("port/*/boards/*.ld"))
     }
 
@@ -93,15 +106,16 @@ def build_firmware(profile: DeviceProfile) -> Path:
         zig_command("build-obj", f"{FOLDER}/src/sha256.zig", *target, "-O", "ReleaseSmall"),
         zig_command(
             "cc",
-            *target,
+            *profile.core.zig_cc_target,
             *C_FLAGS,
             *WARNINGS,
             f'-DJL_FIRMWARE_VERSION="{jouleloop.__version__}"',
             f"-ffile-prefix-map={FOLDER}=firmware",
             f"-I{FOLDER}/include",
+            *("-include", str(board.header)),
             *map(str, board.c_sources),
             "sha256.o",
-            f"-Wl,-T,{board.linker_script}",
+            f"-Wl,-T,{LINKER_SCRIPT}",
             *LINK_FLAGS,
             "-o",
             "firmware.elf",
@@ -112,6 +126,7 @@ def build_firmware(profile: DeviceProfile) -> Path:
     if not elf.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as work:
+            (Path(work) / LINKER_SCRIPT).write_text(board.linker_script, encoding="utf-8")
             for step in steps:
                 _run(step, Path(work), board.machine)
             (Path(work) / "firmware.elf").replace(elf)

@@ -80,7 +80,7 @@ def build_runner(board: RunnerBoard) -> Path:
     header = files("edge_runtime").joinpath("firmware/include/jl_module.h").read_text("utf-8")
     script = _SCRIPT.format(**vars(board))
     flags = [
-        *("cc", "-target", board.core.zig_target, f"-mcpu={board.core.zig_cpu}", "-O2", "-std=c11"),
+        *("cc", *board.core.zig_cc_target, "-O2", "-std=c11"),
         *("-ffreestanding", "-nostdlib", "-fomit-frame-pointer", "-fno-unwind-tables"),
         *("-Wall", "-Wextra", "-Werror", "-I."),
         *(["-DJL_HAS_FPU"] if Isa.FPU_SINGLE in board.core.isa else []),

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from jouleloop.cli.output import JsonFlag, console, print_json, print_wide, progress_bar
+from jouleloop.errors import OverBudgetError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_runtime.wire.bundle import Bundle
     from hil_tests.result import Result
+    from hil_tests.world_result import WorldsResult
 
 
 class TargetName(StrEnum):
@@ -31,8 +37,26 @@ def bench(
         str | None,
         typer.Option(help="Emulated board; default: the bundle's own, or one with its core."),
     ] = None,
-    scenarios: Annotated[int, typer.Option(min=1, help="How many generated scenarios.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the scenarios.")] = 0,
+    worlds: Annotated[
+        Path | None,
+        typer.Option(help="Run in these circular supply chains: a file, or a folder of files."),
+    ] = None,
+    scenarios: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many scenarios; default: 10, with --worlds the first 25."),
+    ] = None,
+    ticks: Annotated[
+        int | None, typer.Option(min=1, help="With --worlds: run each for so many hours at most.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the scenarios; with --worlds of the random controller.")
+    ] = 0,
+    budget_joules: Annotated[
+        float | None, typer.Option(help="With --worlds: joules per decision; above is a fail.")
+    ] = None,
+    budget_bytes: Annotated[
+        float | None, typer.Option(help="With --worlds: bytes on the wire per decision, likewise.")
+    ] = None,
     broker: Annotated[
         str | None, typer.Option(help="Send telemetry there, as mqtt://HOST:PORT.")
     ] = None,
@@ -48,19 +72,42 @@ def bench(
     state with their interval and source, bytes on the wire and memory. result.json is rewritten
     about every second, so an interrupted run leaves what it had.
 
+    With --worlds the model decides what comes back in circular supply chains of `jouleloop
+    scenarios new`. The same worlds are run under random, rule and greedy decisions; the result
+    holds every metric of a world, the Pareto front and a score. A policy of `train policy` sees
+    an item as the photovoltaic module that is most like it, one of `train policy --worlds
+    generated` sees the item itself.
+
     Example: jouleloop bench out/policy.jlb --target qemu --scenarios 5 --seed 1
     """
     from edge_runtime.wire.bundle import read_bundle
     from hil_tests.session import run_session
+    from hil_tests.world_measures import Limits
 
+    _check_options(worlds, ticks, budget_joules, budget_bytes)
     loaded = read_bundle(bundle)
+    if worlds is not None:
+        name = f"{loaded.name}-{loaded.device_id}-{target}-worlds-seed{seed}"
+        folder = out or Path("out/bench") / name
+        options = {
+            "target": str(target),
+            "device": device,
+            "scenarios": scenarios,
+            "ticks": ticks,
+            "seed": seed,
+            "limits": Limits(budget_joules, budget_bytes),
+            "broker": broker,
+            "out": folder,
+        }
+        _bench_worlds(loaded, worlds, options, json_output)
+        return
     folder = out or Path("out/bench") / f"{loaded.name}-{loaded.device_id}-{target}-seed{seed}"
     with progress_bar("scenarios") as progress:
         result = run_session(
             loaded,
             str(target),
             device=device,
-            scenarios=scenarios,
+            scenarios=10 if scenarios is None else scenarios,
             seed=seed,
             broker=broker,
             out=folder,
@@ -73,7 +120,51 @@ def bench(
         console.print(f"report: {folder / 'report.html'}")
 
 
-def print_result(result: Result) -> None:
+def _check_options(worlds: Path | None, *of_worlds: float | None) -> None:
+    names = ("--ticks", "--budget-joules", "--budget-bytes")
+    for name, value in zip(names, of_worlds, strict=True):
+        if value is None:
+            continue
+        if worlds is None:
+            raise typer.BadParameter("only a benchmark in --worlds has it", param_hint=name)
+        if not 0 < value < float("inf"):
+            raise typer.BadParameter(f"{value:g} is no amount above 0", param_hint=name)
+
+
+def _bench_worlds(
+    bundle: Bundle, worlds: Path, options: Mapping[str, Any], json_output: bool
+) -> None:
+    from hil_tests.session import run_worlds_session
+
+    folder = options["out"]
+    with progress_bar("ticks") as progress:
+        result = run_worlds_session(bundle, worlds=worlds, progress=progress, **options)
+    if json_output:
+        print_json(result.as_record() | {"out": str(folder)})
+    else:
+        _print_worlds(result)
+        console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+    if result.over_budget:
+        raise OverBudgetError(
+            f"{result.bundle} is over budget: {'; '.join(result.over_budget)}",
+            hint="the figures are in the report; raise the budget, or export a smaller model",
+        )
+
+
+def _print_worlds(result: WorldsResult) -> None:
+    from hil_tests.world_report import HEADS, controller_rows
+
+    table = Table(*HEADS, box=SIMPLE_HEAD, pad_edge=False)
+    for row in controller_rows(result):
+        table.add_row(*row)
+    print_wide(table)
+    console.print(f"shown: {result.observation}", highlight=False, soft_wrap=True)
+    if result.scenarios_left_out:
+        console.print(f"{result.scenarios_left_out} worlds were left out; --scenarios takes more")
+    print_result(result)
+
+
+def print_result(result: Result | WorldsResult) -> None:
     """The figures of a run for people; sources as numbered notes, since they are long."""
     from hil_tests.report import format_interval, format_quantity
 

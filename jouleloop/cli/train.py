@@ -38,6 +38,12 @@ def policy(
         Path, typer.Option(help="Folder for the checkpoint; an older checkpoint is replaced.")
     ],
     seed: Annotated[int, typer.Option(min=0, help="Seed of training data and weights.")] = 0,
+    worlds: Annotated[
+        str | None,
+        typer.Option(
+            help="Learn from circular supply chains: a scenario file, a folder, or `generated`."
+        ),
+    ] = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Train the policy that decides what becomes of a returned photovoltaic module.
@@ -47,12 +53,20 @@ def policy(
     a plant's rule and the exact optimum on returns that it never saw. An interrupted run leaves
     nothing behind, and an older checkpoint as it was.
 
+    With --worlds it learns from the items that come back in circular supply chains instead; a
+    checkpoint's card says what it observes, and `jouleloop bench --worlds` shows it that.
+
     Example: jouleloop train policy --out out/policy --seed 1
     """
     from train.policy import train_policy
+    from train.world_policy import GENERATED, train_world_policy
 
     with progress_bar("train policy") as progress:
-        card = train_policy(out, seed=seed, progress=progress)
+        if worlds is None:
+            card = train_policy(out, seed=seed, progress=progress)
+        else:
+            folder = None if worlds == GENERATED else Path(worlds)
+            card = train_world_policy(out, folder, seed=seed, progress=progress)
     if json_output:
         print_json({"out": str(out)} | card.as_record())
     else:
@@ -129,7 +143,7 @@ def _planner_table(card: Card) -> Table:
 
 def _comparison(card: Card) -> Table:
     table = Table(
-        *("decisions", "quality", "regret per module", "as the exact", "mass kept or recovered"),
+        *("decisions", "quality", "regret per item", "as the exact", "mass kept or recovered"),
         title=f"{card.metrics['held_out_returns']} returns that the policy never saw",
         box=SIMPLE_HEAD,
         pad_edge=False,

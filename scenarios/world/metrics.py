@@ -218,7 +218,7 @@ def _value_retention(product: Integers, quality: Floats, executed: Integers) -> 
 
 def _recovery(run: Run, number: int, service: Floats) -> Recovery | None:
     scenario = run.world.scenarios[number]
-    onsets = [d.start for d in scenario.disruptions if 1 <= d.start < scenario.ticks]
+    onsets = [d.start for d in scenario.disruptions if 1 <= d.start < len(service)]
     if not onsets:
         return None
     return recovery_of(service, min(onsets), scenario.recovery_window_ticks)

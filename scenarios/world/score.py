@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scenarios.world.arrays import build_world
+from scenarios.world.catastrophe import CatastropheLine
 from scenarios.world.metrics import Metrics, measure
-from scenarios.world.simulate import simulate
+from scenarios.world.returns import sample_items
+from scenarios.world.simulate import run_world
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scenarios.world.schema import Scenario
     from scenarios.world.simulate import Run
+    from scenarios.world.state import Flows, State
     from scenarios.world.view import Controller
 
 # The benchmark's weights; what a run could not measure is left out, and the rest scaled up.
@@ -81,12 +87,14 @@ class Evaluation:
         metrics: of the scenario.
         robustness: mean share of the score kept under the perturbations, 0..1.
         score: the composite.
+        catastrophe_tick: at which the run ended early, or None.
     """
 
     run: Run
     metrics: Metrics
     robustness: float
     score: Score
+    catastrophe_tick: int | None = None
 
     def as_record(self) -> dict[str, Any]:
         """For JSON."""
@@ -118,15 +126,37 @@ def perturbed(scenario: Scenario) -> tuple[Scenario, ...]:
     return scaled(1.2, 1.0), scaled(1.0, 0.85), fewer
 
 
-def evaluate(scenario: Scenario, controller: Controller) -> Evaluation:
+def evaluate(
+    scenario: Scenario,
+    controller: Controller,
+    *,
+    watch: Callable[[Flows, State], None] | None = None,
+    ends_at_catastrophe: bool = False,
+) -> Evaluation:
     """Run a scenario and its perturbations, and measure.
+
+    Args:
+        scenario: what to run.
+        controller: decides for the scenario, number 0 of the batch, and its perturbations.
+        watch: called with the flows and the state after every tick.
+        ends_at_catastrophe: whether the run ends where the scenario crosses the line of
+            catastrophe.py; what is not decided by then counts as its worst.
 
     Raises:
         MissingToolError: SciPy is not installed.
     """
-    run = simulate((scenario, *perturbed(scenario)), controller)
+    world = build_world((scenario, *perturbed(scenario)))
+    items = sample_items(world)
+    line = CatastropheLine(world, items) if ends_at_catastrophe else None
+    run = run_world(world, items, controller, watch=watch, stop=line)
     every = [measure(run, number) for number in range(len(run.world.scenarios))]
     base, *others = (composite(metrics).value * metrics.service for metrics in every)
     kept = [min(1.0, other / base) if base > 0 else 1.0 for other in others]
     robustness = float(np.mean(kept))
-    return Evaluation(run, every[0], robustness, composite(every[0], robustness=robustness))
+    return Evaluation(
+        run,
+        every[0],
+        robustness,
+        composite(every[0], robustness=robustness),
+        None if line is None else line.crossed_at,
+    )

@@ -117,8 +117,17 @@ def run_world(
     controller: Controller,
     *,
     watch: Callable[[Flows, State], None] | None = None,
+    stop: Callable[[Flows, State], bool] | None = None,
 ) -> Run:
-    """As `simulate`, of a batch that is built already."""
+    """As `simulate`, of a batch that is built already.
+
+    Args:
+        world: the batch.
+        items: its returns.
+        controller: decides for all of them.
+        watch: called with the flows and the state after every tick.
+        stop: called likewise; the run ends after the tick for which it says true.
+    """
     state = initial_state(world, items)
     controller.reset(world, items)
     series: dict[str, list[Floats]] = {name: [] for name in (*_BY_TICK, "disposed_kg")}
@@ -140,6 +149,8 @@ def run_world(
         quality.append(flows.quality)
         if watch is not None:
             watch(flows, state)
+        if stop is not None and stop(flows, state):
+            break
     return Run(
         world=world,
         items=items,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from scenarios.world.arrays import World
     from scenarios.world.graph import Floats, Integers
     from scenarios.world.returns import Items
-    from scenarios.world.view import Controller, Flags
+    from scenarios.world.view import Action, Controller, Flags
 
 # Hauls from use to collection and back; by way of disassembly and remanufacturing.
 REUSE_TICKS, REMANUFACTURE_TICKS = 2, 4
@@ -45,6 +45,25 @@ class _Tick:
     throughput: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """The first half of a tick: what has arrived, and what there is to decide on.
+
+    Args:
+        view: what a controller sees.
+        before: stock at the beginning of the tick, kg, [n, m].
+        arrived: hauls that were unloaded, [e, COLUMNS].
+        delivered: kg of products that reached use, [n].
+        wanted: kg of products that are demanded, [n].
+    """
+
+    view: View
+    before: Floats
+    arrived: Floats
+    delivered: Floats
+    wanted: Floats
+
+
 def step(world: World, items: Items, state: State, controller: Controller) -> Flows:
     """Run one tick and change `state`.
 
@@ -52,19 +71,35 @@ def step(world: World, items: Items, state: State, controller: Controller) -> Fl
         ScenarioError: the controller's answer is of the wrong shape or out of range.
         MassBalanceError: the mass of a node does not close.
     """
+    opening = open_tick(world, items, state)
+    return close_tick(opening, controller.decide(opening.view))
+
+
+def open_tick(world: World, items: Items, state: State) -> Opening:
+    """Unload what arrives and look at what comes back; `state` is then within the tick."""
     before = state.stock[:, MASS].copy()
     arrived = state.transit
     delivered, wanted = _arrive(world, state, arrived)
-    view = _look(world, items, state)
-    action = controller.decide(view)
+    return Opening(_look(world, items, state), before, arrived, delivered, wanted)
+
+
+def close_tick(opening: Opening, action: Action) -> Flows:
+    """Execute the nearest compliant action, book the tick, and go on to the next.
+
+    Raises:
+        ScenarioError: the action is of the wrong shape or out of range.
+        MassBalanceError: the mass of a node does not close.
+    """
+    view = opening.view
+    world, state = view.world, view.state
     check_action(view, action)
     executed, violations, constrained = comply(view, action.dispositions)
     tick = _Tick(
         sent=np.zeros((world.edges, COLUMNS)),
-        disposed=np.zeros((world.nodes, before.shape[1])),
+        disposed=np.zeros(opening.before.shape),
         throughput=np.zeros(world.nodes),
     )
-    tick.throughput[world.kind("use")] = delivered[world.kind("use")]
+    tick.throughput[world.kind("use")] = opening.delivered[world.kind("use")]
     _send_back(view, executed, tick)
     limit = view.capacity * action.activity
     carbon_left = recover(world, state, limit, tick.sent, tick.disposed, tick.throughput)
@@ -75,13 +110,13 @@ def step(world: World, items: Items, state: State, controller: Controller) -> Fl
     close_ledger(
         world,
         state.tick,
-        before,
+        opening.before,
         state.stock[:, MASS],
-        (arrived[:, MASS], tick.sent[:, MASS]),
+        (opening.arrived[:, MASS], tick.sent[:, MASS]),
         made.extracted,
         tick.disposed,
     )
-    flows = _flows(view, arrived, tick, made, (delivered, wanted), (action.dispositions, executed))
+    flows = _flows(opening, tick, made, (action.dispositions, executed))
     flows = book_tick(view, flows, violations + made.violations, constrained + made.constrained)
     state.transit = tick.sent
     state.tick += 1
@@ -196,16 +231,12 @@ def _enter(state: State, tick: int, items: Integers, new: MaterialState) -> None
 
 
 def _flows(
-    view: View,
-    arrived: Floats,
-    tick: _Tick,
-    made: Production,
-    served: tuple[Floats, Floats],
-    decided: tuple[Integers, Integers],
+    opening: Opening, tick: _Tick, made: Production, decided: tuple[Integers, Integers]
 ) -> Flows:
+    view, arrived = opening.view, opening.arrived
     world = view.world
     none = np.zeros(len(world.scenarios))
-    delivered, wanted = map(world.sum_nodes, served)
+    delivered, wanted = map(world.sum_nodes, (opening.delivered, opening.wanted))
     return Flows(
         tick=view.tick,
         arrived=arrived[:, MASS],

@@ -1,6 +1,7 @@
 /*
- * Arm's MPS2 boards with the Cortex-M system design kit (CMSDK), as QEMU emulates them: what the
- * boards of this family share. Registers: Arm DDI 0479D (CMSDK), DDI 0403E (SysTick, SCB).
+ * Arm's MPS2 and MPS3 boards, as QEMU emulates them: what the boards of this family share. The
+ * build includes a board's addresses and interrupt numbers, `boards/NAME.h`, before everything.
+ * Registers: Arm DDI 0479D (CMSDK), DDI 0403E (SysTick, SCB).
  */
 #ifndef MPS2_H
 #define MPS2_H
@@ -10,23 +11,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** The clock of the core, SysTick and the timers (QEMU hw/arm/mps2.c, SYSCLK_FRQ). */
-#define MPS2_CLOCK_HZ 25000000u
-
-/** Interrupt numbers of the FPGA images AN385, AN386 and AN500. */
-enum {
-    MPS2_IRQ_UART0_RECEIVE = 0,
-    MPS2_IRQ_TIMER0 = 8,
-    MPS2_IRQS = 32,
-};
-
 static inline volatile uint32_t *mps2_register(uintptr_t address) {
     return (volatile uint32_t *)address; /* NOLINT: this is where hardware begins */
 }
 
 /** Allow an interrupt of the board. */
 static inline void mps2_enable_irq(uint32_t irq) {
-    *mps2_register(0xE000E100u) = 1u << irq;
+    *mps2_register(0xE000E100u + irq / 32 * 4) = 1u << irq % 32;
 }
 
 /** Keep interrupts pending; returns what mps2_restore_irqs() takes. */
@@ -52,7 +43,6 @@ bool mps2_uart_write(const uint8_t *data, uint32_t bytes);
 
 /** Units of the flash that the PSRAM plays. */
 enum { MPS2_FLASH_ERASE_BYTES = 4096, MPS2_FLASH_PROGRAM_BYTES = 8, MPS2_FLASH_BYTES = 1 << 24 };
-#define MPS2_FLASH_BASE 0x21000000u
 
 bool mps2_flash_erase(uint32_t offset);
 bool mps2_flash_program(uint32_t offset, const uint8_t *data, uint32_t bytes);

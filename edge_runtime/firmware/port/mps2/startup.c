@@ -26,7 +26,8 @@ void fault_handler(void) {
     mps2_reset();
 }
 
-_Noreturn void reset_handler(void) {
+/** A function of its own: nothing of it, its prologue included, may run before the FPU does. */
+__attribute__((noinline)) static _Noreturn void start(void) {
     const uint32_t *source = link_data_source;
     for (uint32_t *target = link_data_start; target < link_data_end; target++) {
         *target = *source++;
@@ -34,11 +35,15 @@ _Noreturn void reset_handler(void) {
     for (uint32_t *target = link_bss_start; target < link_bss_end; target++) {
         *target = 0;
     }
-    *mps2_register(0xE000ED88u) |= 0xFu << 20; /* CPACR: the FPU, for modules that use it */
-    __asm__ volatile("dsb\n\tisb" ::: "memory");
     mps2_clock_start();
     mps2_uart_start();
     jl_firmware_run(&mps2_board);
+}
+
+_Noreturn void reset_handler(void) {
+    *mps2_register(0xE000ED88u) |= 0xFu << 20; /* CPACR: the FPU, where there is one */
+    __asm__ volatile("dsb\n\tisb" ::: "memory");
+    start();
 }
 
 jl_infer *mps2_module_entry(const uint8_t *module, uint32_t entry_offset) {

@@ -1,11 +1,11 @@
 /* The link: CMSDK UART0, received by interrupt into a ring. */
 #include "mps2.h"
 
-#define UART_DATA 0x40004000u
-#define UART_STATE 0x40004004u
-#define UART_CONTROL 0x40004008u
-#define UART_CLEAR 0x4000400Cu
-#define UART_DIVIDER 0x40004010u
+#define UART_DATA MPS2_UART0
+#define UART_STATE (MPS2_UART0 + 0x04u)
+#define UART_CONTROL (MPS2_UART0 + 0x08u)
+#define UART_CLEAR (MPS2_UART0 + 0x0Cu)
+#define UART_DIVIDER (MPS2_UART0 + 0x10u)
 
 enum {
     STATE_SEND_FULL = 1,

@@ -1,20 +1,23 @@
 /*
- * Time: SysTick while awake, exact to a tick; TIMER0 while asleep.
+ * Time on a board without a system counter: SysTick while awake, exact to a tick; TIMER0 while
+ * asleep.
  *
  * SysTick has 24 bits, so its interrupt counts the wraps. That interrupt would end every sleep
  * after 0.67 s: before a sleep SysTick stops and TIMER0 (32 bits, same clock) takes over.
  */
 #include "mps2.h"
 
+#ifndef MPS2_SYSTEM_COUNTER
+
 #define SYSTICK_CONTROL 0xE000E010u
 #define SYSTICK_RELOAD 0xE000E014u
 #define SYSTICK_VALUE 0xE000E018u
 #define INTERRUPT_CONTROL 0xE000ED04u /* ICSR */
 
-#define TIMER0_CONTROL 0x40000000u
-#define TIMER0_VALUE 0x40000004u
-#define TIMER0_RELOAD 0x40000008u
-#define TIMER0_CLEAR 0x4000000Cu
+#define TIMER0_CONTROL MPS2_TIMER0
+#define TIMER0_VALUE (MPS2_TIMER0 + 0x04u)
+#define TIMER0_RELOAD (MPS2_TIMER0 + 0x08u)
+#define TIMER0_CLEAR (MPS2_TIMER0 + 0x0Cu)
 
 enum {
     SYSTICK_ON = 7, /* enabled, interrupt, core clock */
@@ -100,3 +103,5 @@ void mps2_sleep_until(uint64_t ticks) {
     }
     mps2_restore_irqs(mask);
 }
+
+#endif

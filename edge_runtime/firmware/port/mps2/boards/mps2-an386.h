@@ -1,0 +1,14 @@
+/* MPS2 with FPGA image AN386: QEMU hw/arm/mps2.c. */
+#ifndef MPS2_BOARD_H
+#define MPS2_BOARD_H
+
+/** The clock of the core, SysTick and the timers (SYSCLK_FRQ). */
+#define MPS2_CLOCK_HZ 25000000u
+#define MPS2_UART0 0x40004000u
+#define MPS2_TIMER0 0x40000000u
+/** The PSRAM, which plays the flash. */
+#define MPS2_FLASH_BASE 0x21000000u
+
+enum { MPS2_IRQ_UART0_RECEIVE = 0, MPS2_IRQ_TIMER0 = 8, MPS2_IRQS = 32 };
+
+#endif

@@ -1,0 +1,33 @@
+/* MPS2+ with FPGA image AN505: a Cortex-M33, all of it secure. */
+#include "../mps2.h"
+
+extern uint8_t link_arena_start[];
+extern uint8_t link_arena_end[];
+
+const struct jl_port mps2_board = {
+    .profile_id = "mps2-an505",
+    .kernel_class = JL_KERNEL_DSP,
+    .isa_features = JL_ISA_THUMB2 | JL_ISA_DSP | JL_ISA_FPU_SINGLE,
+
+    .flash = (const uint8_t *)MPS2_FLASH_BASE,
+    .erase_bytes = MPS2_FLASH_ERASE_BYTES,
+    .program_bytes = MPS2_FLASH_PROGRAM_BYTES,
+    .records = {0, 2 * MPS2_FLASH_ERASE_BYTES},
+    .configuration = {0x8000, 2 * MPS2_FLASH_ERASE_BYTES},
+    .outbox = {0x10000, 16 * MPS2_FLASH_ERASE_BYTES},
+    .model_slots = {{0x400000, 0x400000}, {0x800000, 0x400000}},
+    .flash_erase = mps2_flash_erase,
+    .flash_program = mps2_flash_program,
+
+    .arena = link_arena_start,
+    .arena_end = link_arena_end,
+    .module_stack_bytes = 12 * 1024, /* of the 16 KiB in the linker script */
+    .module_entry = mps2_module_entry,
+
+    .ticks_hz = MPS2_CLOCK_HZ,
+    .clock_ticks = mps2_clock_ticks,
+    .sleep_until = mps2_sleep_until,
+    .link_read = mps2_uart_read,
+    .link_write = mps2_uart_write,
+    .reset = mps2_reset,
+};

@@ -1,0 +1,14 @@
+/* MPS2+ with FPGA image AN505: QEMU hw/arm/mps2-tz.c, addresses as secure code sees them. */
+#ifndef MPS2_BOARD_H
+#define MPS2_BOARD_H
+
+/** The clock of the core, SysTick and the timers (sysclk_frq). */
+#define MPS2_CLOCK_HZ 20000000u
+#define MPS2_UART0 0x50200000u
+#define MPS2_TIMER0 0x50000000u
+/** The PSRAM, which plays the flash. Secure: no SAU region says otherwise. */
+#define MPS2_FLASH_BASE 0x80000000u
+
+enum { MPS2_IRQ_UART0_RECEIVE = 32, MPS2_IRQ_TIMER0 = 3, MPS2_IRQS = 64 };
+
+#endif
