@@ -98,6 +98,9 @@ def planner_card(
             "schedules": {str(steps): table.as_record() for steps, table in tables.items()},
             "distilled": list(DISTILLED) if fit.distillation_steps else [],
             "steps": DEFAULT_STEPS,
+            "intervals": {
+                level: record["offsets"] for level, record in metrics["intervals"].items()
+            },
             "projection": "end",
             "parameters": parameter_count(size, fit.hidden),
         },

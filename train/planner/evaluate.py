@@ -14,6 +14,7 @@ from train.planner.sampler import sample
 
 if TYPE_CHECKING:
     from train.planner.data import PlanData
+    from train.planner.sampler import Project
     from train.planner.schedule import Schedule
 
 LOOSE = 1e-3  # of the capacity: what some call feasible where nothing is projected
@@ -26,12 +27,23 @@ def draw(
     seed: int,
     *,
     predicts_noise: bool = False,
+    project_each: Project | None = None,
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """State vectors under the held-out conditions, one each, not projected; float32 [m, D]."""
+    """State vectors under the held-out conditions, one each, float32 [m, D].
+
+    They are as the last step leaves them; `sample` says what the options mean.
+    """
     random = torch.Generator().manual_seed(seed)
     noise = torch.randn(data.held_out.shape, generator=random)
     conditions = torch.from_numpy(data.held_out_conditions)
-    drawn = sample(model, table, noise, conditions, predicts_noise=predicts_noise)
+    drawn = sample(
+        model,
+        table,
+        noise,
+        conditions,
+        predicts_noise=predicts_noise,
+        project_each=project_each,
+    )
     return drawn.numpy()
 
 

@@ -1,4 +1,4 @@
-"""The INT8 denoiser as the exporter makes it, in the integer arithmetic that every device follows."""
+"""The INT8 denoiser as the exporter makes it, in the integer arithmetic of every device."""
 
 from __future__ import annotations
 

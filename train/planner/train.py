@@ -34,7 +34,9 @@ SNAPSHOT, PLANS = "snapshot.pt", "plans.npz"
 NODES = 20
 
 
-def train_planner(out: Path, settings: Settings, show: Show | None = None) -> Card:
+def train_planner(
+    out: Path, settings: Settings, show: Show | None = None, *, data: PlanData | None = None
+) -> Card:
     """Train a planner and write its checkpoint.
 
     A run that was killed goes on where it was when it is started again with the same settings, and
@@ -44,6 +46,7 @@ def train_planner(out: Path, settings: Settings, show: Show | None = None) -> Ca
         out: folder for the checkpoint; an older checkpoint there is replaced.
         settings: what and how.
         show: called with (what is done, done, in all).
+        data: of these settings, where they were made already.
 
     Returns:
         The checkpoint's card; docs/planner.md says what is in it.
@@ -59,19 +62,27 @@ def train_planner(out: Path, settings: Settings, show: Show | None = None) -> Ca
     require_replaceable(out)
     import torch
 
-    from train.planner.checkpoint import INPUT, calibration_rows, planner_card, schedules
+    from train.planner.checkpoint import (
+        DEFAULT_STEPS,
+        INPUT,
+        calibration_rows,
+        planner_card,
+        schedules,
+    )
     from train.planner.evaluate import evaluate
     from train.planner.fit import fit_denoiser
     from train.planner.resume import Progress
+    from train.planner.uncertainty import calibrate_intervals
 
     place = out.resolve()
     work = place.with_name(f".{place.name}.training")
     work.mkdir(parents=True, exist_ok=True)
-    data = scenario_data(settings, work / PLANS, show)
+    data = data or scenario_data(settings, work / PLANS, show)
     keeper = Progress(work / SNAPSHOT, _fingerprint(settings, data), show)
     model = fit_denoiser(data, settings.fit, settings.seed, keeper)
     tables = schedules(settings.fit)
     metrics = evaluate(model, data, tables, settings.seed)
+    metrics["intervals"] = calibrate_intervals(model, data, tables[DEFAULT_STEPS], settings.seed)
     card = planner_card(data, settings.fit, tables, metrics, settings.seed)
     rows = calibration_rows(model, data, tables, settings.seed)
     with new_checkpoint(out) as folder:
