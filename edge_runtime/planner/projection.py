@@ -234,10 +234,7 @@ class Projector:
         return plan[0].astype(np.int64)
 
     def _settle(self, opened: Integers, grid: _Grid, flows: Integers) -> Settled:
-        net_min, net_max = (
-            grid.storage_min - grid.exchange_max,
-            grid.storage_max - grid.exchange_min,
-        )
+        net_min, net_max = grid.storage_min - grid.exchange_max, grid.storage_max - grid.exchange_min
         limits = Limits(
             opened.tolist(), self.tables.inflow_max.tolist(), net_min.tolist(), net_max.tolist()
         )
