@@ -53,8 +53,8 @@ class FloatArithmetic:
 
     def weighted_sum(self, rows: Numbers, values: Numbers) -> Numbers:
         """`values @ rows` for a symmetric matrix, added up in the order of its columns."""
-        total = rows[0] * values[:, :1]
-        for column in range(1, len(rows)):
+        total = np.zeros_like(values)
+        for column in range(len(rows)):
             total = total + rows[column] * values[:, column, None]
         return total
 
@@ -72,8 +72,14 @@ class FloatArithmetic:
 
 @dataclass(frozen=True)
 class FixedArithmetic:
-    """Whole units in int32, products in int64: for cores without an FPU."""
+    """Whole units in int32, products in int64: for cores without an FPU.
 
+    Args:
+        dtype: what candidates and bounds come in.
+        grid_bits: log2 of the largest number of units.
+    """
+
+    dtype: type[np.float32] = np.float32
     grid_bits: int = 24
 
     def constant(self, values: Numbers | float) -> Numbers:
@@ -82,8 +88,7 @@ class FixedArithmetic:
 
     def number(self, units: Numbers) -> Numbers:
         """Whole units, halves away from zero."""
-        values = np.asarray(units)
-        return np.trunc(values + np.copysign(values.dtype.type(0.5), values)).astype(np.int64)
+        return nearest(np.asarray(units))
 
     def times(self, constant: Numbers, values: Numbers) -> Numbers:
         """A factor from `constant` times numbers, rounded once, limited."""
@@ -108,6 +113,15 @@ class FixedArithmetic:
 
 
 Arithmetic = FloatArithmetic | FixedArithmetic
+
+
+def nearest(values: Numbers) -> NDArray[np.int64]:
+    """Whole numbers, halves away from zero, computed in the precision of the values."""
+    if values.dtype.kind != "f":
+        return values
+    half = np.copysign(values.dtype.type(0.5), values)
+    whole: NDArray[np.int64] = np.trunc(values + half).astype(np.int64)
+    return whole
 
 
 def _scale(products: Numbers) -> Numbers:

@@ -158,9 +158,7 @@ class _Settling:
                 if self._inflow[node] > 0:
                     steps.append((node + nodes, through))
             else:
-                steps += [
-                    (graph.sources[e], e) for e in graph.in_edges[node] if self._flows[e] > 0
-                ]
+                steps += [(graph.sources[e], e) for e in graph.in_edges[node] if self._flows[e] > 0]
                 if self._inflow[node] < self._limits.inflow_max[node]:
                     steps.append((node, through))
             for following, arc in steps:

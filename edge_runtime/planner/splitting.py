@@ -1,8 +1,8 @@
 """Towards the nearest plan: the alternating direction method of multipliers on a network.
 
-Two sets are easy to project on: plans that balance, A f + z = s (one fixed matrix), and plans within
-their boxes and energy rows (closed form, node by node, since every edge enters one node). The method
-goes back and forth between them and converges to the projection on both.
+Two sets are easy to project on: plans that balance, A f + z = s (one fixed matrix), and plans
+within their boxes and energy rows (closed form, node by node, since every edge enters one node).
+The method goes back and forth between them and converges to the projection on both.
 
 A step is written once for every arithmetic; edge_runtime/planner's C does the same in this order.
 """
@@ -56,35 +56,33 @@ class Splitting:
     tables: Tables
     arithmetic: Arithmetic
 
-    def run(
-        self, candidate: Parts, boxes: Boxes, iterations: int, start: tuple[Parts, Parts] | None
-    ) -> tuple[Parts, Parts, float]:
+    def run(self, candidate: Parts, boxes: Boxes, iterations: int, enough: float = -1.0) -> Parts:
         """Iterate.
 
         Args:
             candidate: what to come near to.
             boxes: the bounds.
-            iterations: how many steps.
-            start: plan and multipliers to start from, or None.
+            iterations: how many steps at most.
+            enough: units; a step that changes no coordinate by more is the last.
 
         Returns:
-            The plan, within boxes and energy rows; the multipliers; and by how much, in units, the
-            last step changed the plan.
+            The plan, within boxes and energy rows.
         """
-        if start is None:
-            plan = self.into_boxes(candidate, boxes)
-            duals: Parts = tuple(np.zeros_like(part) for part in candidate)  # type: ignore[assignment]  # three of them
-        else:
-            plan, duals = start
-        change = 0.0
+        plan = self.into_boxes(candidate, boxes)
+        duals: Parts = (
+            np.zeros_like(candidate[0]),
+            np.zeros_like(candidate[1]),
+            np.zeros_like(candidate[2]),
+        )
         for _ in range(iterations):
             before = plan
             plan, duals = self._step(candidate, plan, duals, boxes)
-            change = max(
-                float(np.abs(new - old).max(initial=0.0))
+            if enough >= 0.0 and all(
+                np.abs(new - old).max(initial=0.0) <= enough
                 for new, old in zip(plan, before, strict=True)
-            )
-        return plan, duals, change
+            ):
+                break
+        return plan
 
     def _step(
         self, candidate: Parts, plan: Parts, duals: Parts, boxes: Boxes
@@ -117,13 +115,15 @@ class Splitting:
 
     def net_inflow(self, flows: Numbers) -> Numbers:
         """A f, [n, N]: what flows in, edge by edge, then what flows out."""
+        total = self.inflow(flows)
         padded = _with_zero(flows)
-        total = np.zeros((len(flows), len(self.network.nodes)), flows.dtype)
-        for column in self.tables.in_edges.T:
-            total = total + padded[:, column]
         for column in self.tables.out_edges.T:
             total = total - padded[:, column]
         return total
+
+    def inflow(self, flows: Numbers) -> Numbers:
+        """What flows in, [n, N]."""
+        return _add_up(_with_zero(flows)[:, self.tables.in_edges])
 
     def into_boxes(self, parts: Parts, boxes: Boxes) -> Parts:
         """The nearest plan within boxes and energy rows."""

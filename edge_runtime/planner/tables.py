@@ -61,8 +61,8 @@ def make_tables(network: Network, arithmetic: Arithmetic) -> Tables:
     # The geometric mean of the extreme eigenvalues' roots: about as many steps for the slow parts
     # of a plan as for the fast ones.
     penalty = math.sqrt(float(np.linalg.eigvalsh(matrix).max(initial=2.0)))
-    largest = _largest_bound(network)
-    span_kg = 2.0 ** math.ceil(math.log2(largest)) if largest > 0.0 else 1.0
+    largest = _largest_bound(network) or network.capacity
+    span_kg = 2.0 ** math.ceil(math.log2(largest))
     unit_kg = span_kg / 2.0**arithmetic.grid_bits
     if unit_kg > COARSEST * network.capacity:
         raise NetworkError(

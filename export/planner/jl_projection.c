@@ -1,4 +1,5 @@
-/* The projection of a plan on its network's constraints. Mirrors edge_runtime/planner/projection.py. */
+/* The projection of a plan on its network's constraints. Mirrors
+ * edge_runtime/planner/projection.py. */
 #include "jl_projection_parts.h"
 
 enum {
@@ -38,14 +39,20 @@ static int32_t round_down(float value) {
     return whole - ((float)whole > value);
 }
 
-/* A box on the grid, rounded inwards; where no grid point is inside, the nearest. */
-static void set_box(float low, float high, int32_t *low_units, int32_t *high_units) {
+/* A box on the grid, rounded inwards; where no grid point is inside, the nearest. Returns by how
+ * much, in kg, the box is upside down or beyond everything that the network can move; 0 for none.
+ */
+static float set_box(float low, float high, int32_t *low_units, int32_t *high_units) {
+    const float span_kg = (float)JL_SPAN * JL_UNIT_KG;
     const float low_value = units(low, JL_SPAN);
     *low_units = -round_down(-low_value);
     *high_units = round_down(units(high, JL_SPAN));
     if (*low_units > *high_units) {
         *low_units = *high_units = nearest(low_value);
     }
+    const float crossed = low - high, above = low - span_kg, below = -span_kg - high;
+    const float beyond = above > below ? above : below;
+    return crossed > 0.0f ? crossed : beyond > 0.0f ? beyond : 0.0f;
 }
 
 static int32_t set_boxes(struct jl_projection_scratch *scratch, const float *bounds) {
@@ -53,18 +60,18 @@ static int32_t set_boxes(struct jl_projection_scratch *scratch, const float *bou
     for (int32_t node = 0; node < JL_NODES; node++) {
         const float *const at = bounds + node;
         const float quality = at[4 * JL_NODES];
-        float excess = at[0] - at[JL_NODES];
-        excess = excess > 0.0f ? excess : at[2 * JL_NODES] - at[3 * JL_NODES];
-        excess = excess > 0.0f ? excess : -quality;
-        excess = excess > 0.0f ? excess : quality - 1.0f;
+        const float storage =
+            set_box(at[0], at[JL_NODES], &boxes->storage_min[node], &boxes->storage_max[node]);
+        const float exchange = set_box(at[2 * JL_NODES], at[3 * JL_NODES],
+                                       &boxes->exchange_min[node], &boxes->exchange_max[node]);
+        float excess = storage > exchange ? storage : exchange;
+        excess = excess > -quality ? excess : -quality;
+        excess = excess > quality - 1.0f ? excess : quality - 1.0f;
         if (excess > 0.0f) {
             scratch->report.node = node;
             scratch->report.excess = excess;
             return JL_PROJECTION_BAD_BOUNDS;
         }
-        set_box(at[0], at[JL_NODES], &boxes->storage_min[node], &boxes->storage_max[node]);
-        set_box(at[2 * JL_NODES], at[3 * JL_NODES], &boxes->exchange_min[node],
-                &boxes->exchange_max[node]);
     }
     return JL_PROJECTED;
 }

@@ -19,11 +19,13 @@
 enum {
     /** Every constraint holds. */
     JL_PROJECTED = 0,
-    /** Every constraint holds, and for it nodes had to be on that the candidate had switched off. */
+    /** Every constraint holds, and for it nodes had to be on that the candidate had switched off.
+     */
     JL_PROJECTED_SWITCHED_ON = 1,
     /** The candidate or a bound is not a finite number; the plan is as it was. */
     JL_PROJECTION_NOT_FINITE = -1,
-    /** A least bound is above its largest, or a quality outside 0..1; the plan is as it was. */
+    /** A least bound is above its largest or a box beyond everything that the network can move, or
+     * a quality outside 0..1; the plan is as it was. */
     JL_PROJECTION_BAD_BOUNDS = -2,
     /** No plan keeps the constraints; the plan is as it was. */
     JL_PROJECTION_INFEASIBLE = -3,

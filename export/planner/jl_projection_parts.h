@@ -1,4 +1,5 @@
-/* What the parts of the projection share. Quantities are in units of the grid; see projection.py. */
+/* What the parts of the projection share. Quantities are in units of the grid; see projection.py.
+ */
 #ifndef JL_PROJECTION_PARTS_H
 #define JL_PROJECTION_PARTS_H
 

@@ -156,7 +156,7 @@ static void report(struct jl_projection_scratch *scratch, int32_t is_excess, int
         node++;
     }
     scratch->report.node = node;
-    scratch->report.excess = (float)units * JL_UNIT_KG;
+    scratch->report.excess = (float)(units > INT32_MAX ? INT32_MAX : (int32_t)units) * JL_UNIT_KG;
 }
 
 int64_t jl_settle(struct jl_projection_scratch *scratch) {

@@ -132,9 +132,8 @@ static void into_boxes(struct jl_projection_scratch *scratch, const jl_number *f
     for (int32_t node = 0; node < JL_NODES; node++) {
         const int32_t storage = JL_EDGES + node, exchange = JL_EDGES + JL_NODES + node;
         s->plan[storage] = clip(from[storage], s->low[node], s->high[node]);
-        s->plan[exchange] =
-            clip(from[exchange], (jl_number)scratch->boxes.exchange_min[node],
-                 (jl_number)scratch->boxes.exchange_max[node]);
+        s->plan[exchange] = clip(from[exchange], (jl_number)scratch->boxes.exchange_min[node],
+                                 (jl_number)scratch->boxes.exchange_max[node]);
     }
 }
 

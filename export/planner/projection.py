@@ -75,9 +75,7 @@ def scratch_bytes(network: Network) -> int:
     coordinates = edges + 2 * nodes
     splitting = 4 * (3 * coordinates + 4 * nodes)
     settling = 4 * 4 * nodes + 2 * 4 * nodes
-    everything = (
-        8 + 16 * nodes + 4 * coordinates + 8 * edges + max(splitting, settling) + nodes
-    )
+    everything = 8 + 16 * nodes + 4 * coordinates + 8 * edges + max(splitting, settling) + nodes
     return -(-everything // 8) * 8
 
 
