@@ -44,6 +44,7 @@ class Emulator:
         profile: a device whose machine QEMU emulates and our firmware has a port for.
         flash_path: the board's flash; made erased when it does not exist. One board at a time.
         trust: keys whose images the board takes besides those of the user's key folder.
+        arguments: more of them for QEMU, e.g. a plugin.
 
     Raises:
         MissingToolError: QEMU or the compiler is not installed.
@@ -53,13 +54,19 @@ class Emulator:
     """
 
     def __init__(
-        self, profile: DeviceProfile, flash_path: Path, *, trust: Sequence[PublicKey] = ()
+        self,
+        profile: DeviceProfile,
+        flash_path: Path,
+        *,
+        trust: Sequence[PublicKey] = (),
+        arguments: Sequence[str] = (),
     ) -> None:
         require_program("qemu-system-arm")
         self.profile = profile
         self.flash_path = flash_path
         self.firmware = build_firmware(profile, trust=trust)
         self._machine = board_of(profile).machine
+        self._arguments = tuple(arguments)
         self._memory_bytes = _DDR_BYTES.get(self._machine, FLASH_BYTES)
         self._stack = ExitStack()
         self._said = b""
@@ -104,6 +111,7 @@ class Emulator:
             *("-display", "none"),
             *("-monitor", "none"),
             *("-serial", "pty"),
+            *self._arguments,
         ]
 
     def _read_port(self) -> str:
