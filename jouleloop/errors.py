@@ -11,7 +11,9 @@
     │   │   └── SignatureError          an image that is not signed, or not by the key it names
     │   ├── KeyFileError                a key file that is missing, open to others, or no key
     │   ├── OverBudgetError             flash, RAM or joules above the budget
-    │   └── ScenarioError               a scenario that cannot be built
+    │   ├── ScenarioError               a scenario that cannot be built
+    │   ├── NetworkError                a material network that is broken, or that no plan can keep
+    │   └── PlanError                   plans that are broken, or of another network
     ├── MachineError                    this machine lacks something
     │   ├── MissingToolError            a program or Python package is not installed
     │   └── PortInUseError              another process listens there
@@ -125,6 +127,14 @@ class OverBudgetError(InputError):
 
 class ScenarioError(InputError):
     """A scenario that cannot be built."""
+
+
+class NetworkError(InputError):
+    """A material network that is broken, or that no plan can keep."""
+
+
+class PlanError(InputError):
+    """Plans that are broken, or of another network."""
 
 
 class MachineError(JouleloopError):

@@ -68,7 +68,7 @@ def test_no_cut_breaks_a_promise(proof: Proof) -> None:
     for tally in proof.scenarios.values():
         # Before and after each operation, and in the middle in several ways.
         assert 0 < tally.torn < tally.cut_points
-        assert tally.double_cut > tally.cut_points
+        assert tally.double_cut > tally.cut_points / 2
         assert 0 < tally.recovery_operations <= proof.recovery_limit
 
 
@@ -194,8 +194,8 @@ def test_the_command_fails_on_a_mutant() -> None:
     assert record["violations"] > 0
     assert record["mutant"] == mutant.name
     # The description says what repeats it.
-    assert "operation" in record["first_violations"][0]
-    assert "seed 1" in record["first_violations"][0]
+    assert all("seed 1" in text for text in record["first_violations"])
+    assert any("operation" in text for text in record["first_violations"])
     assert _run("--scenario", QUICK, "--mutant", mutant.name).returncode == 1
 
 

@@ -29,6 +29,9 @@ void client_infer_nothing(void);
 /** After a start: whether every promise is kept. What was on its way is settled then. */
 void client_check(void);
 
+/** Whether flash lasts as long as it can. */
+void client_check_wear(void);
+
 /** All that the board can do, to its end: nothing that was cut off stands in the way. */
 void client_use_everything(void);
 

@@ -11,26 +11,6 @@ enum {
     PAYLOAD_BYTES = IMAGE_BYTES - (int)sizeof(struct jl_image_header) - PROTECTED_BYTES - TLV_BYTES,
 };
 
-/** The key that the board trusts, as good as any: its signatures are the stand-in's. */
-const struct jl_trusted_keys images_keys = {.count = 1, .keys = {{.key = {1}, .hash = {2}}}};
-
-/** Not Ed25519, which would take a hundred times as long as all the rest. */
-static void sign(const uint8_t key[JL_PUBLIC_KEY_BYTES], const uint8_t digest[JL_DIGEST_BYTES],
-                 uint8_t signature[JL_SIGNATURE_BYTES]) {
-    for (uint32_t index = 0; index < JL_SIGNATURE_BYTES; index++) {
-        signature[index] =
-            (uint8_t)(digest[index % JL_DIGEST_BYTES] ^ key[index % JL_PUBLIC_KEY_BYTES] ^ index);
-    }
-}
-
-bool images_verify(const uint8_t public_key[JL_PUBLIC_KEY_BYTES],
-                   const uint8_t digest[JL_DIGEST_BYTES],
-                   const uint8_t signature[JL_SIGNATURE_BYTES]) {
-    uint8_t right[JL_SIGNATURE_BYTES];
-    sign(public_key, digest, right);
-    return memcmp(right, signature, sizeof right) == 0;
-}
-
 /** A module as it lies in its image. */
 struct module {
     struct jl_module_header header;
@@ -42,10 +22,16 @@ struct module {
     uint8_t rest[3];
 };
 
+struct jl_trusted_keys images_keys;
 struct image models[MODELS];
 struct image altered_model;
 struct image wrong_file;
+struct image forged_model;
 struct image hanging_model;
+
+/* sign.zig */
+void sign_public_key(uint8_t key[JL_PUBLIC_KEY_BYTES]);
+void sign_digest(const uint8_t digest[JL_DIGEST_BYTES], uint8_t signature[JL_SIGNATURE_BYTES]);
 
 static int32_t add(const int8_t *in, int8_t *out, int number) {
     for (uint32_t index = 0; index < MODEL_SIZE; index++) {
@@ -157,11 +143,14 @@ static void make_image(struct image *image, uint8_t version, const void *start, 
     at = put_pair(at, JL_TLV_KEY_HASH, JL_SHA256_BYTES);
     at = put(at, signer->hash, JL_SHA256_BYTES);
     at = put_pair(at, JL_TLV_ED25519, JL_SIGNATURE_BYTES);
-    sign(signer->key, image->sha256, at);
+    sign_digest(image->sha256, at);
     hash(image->bytes, IMAGE_BYTES, image->file_sha256);
 }
 
 void images_make(void) {
+    images_keys.count = 1;
+    sign_public_key(images_keys.keys[0].key);
+    memset(images_keys.keys[0].hash, 0xA5, sizeof images_keys.keys[0].hash);
     const struct jl_image_target target = {
         .profile_class = JL_PROFILE_CLASS_MCU,
         .kernel_class = JL_KERNEL_SCALAR,
@@ -180,4 +169,7 @@ void images_make(void) {
     hash(altered_model.bytes, IMAGE_BYTES, altered_model.file_sha256);
     wrong_file = models[MODEL_NEWER];
     wrong_file.file_sha256[0] ^= 1;
+    forged_model = models[MODEL_NEWER];
+    forged_model.bytes[IMAGE_BYTES - 1] ^= 1;
+    hash(forged_model.bytes, IMAGE_BYTES, forged_model.file_sha256);
 }

@@ -69,6 +69,7 @@ static void run_model_refused(void) {
     client_offer_model(&models[MODEL_DIFFERS]);
     client_offer_model(&altered_model);
     client_offer_model(&wrong_file);
+    client_offer_model(&forged_model);
     if (!board_outlives(offer_hanging_model)) {
         client_check();
     }
