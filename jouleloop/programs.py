@@ -39,6 +39,8 @@ PYTHON_PACKAGES = {
     "matplotlib": ("matplotlib", "hil"),
     "jinja2": ("jinja2", "hil"),
     "scipy": ("scipy", "hil"),
+    "gymnasium": ("gymnasium", "environments"),
+    "pettingzoo": ("pettingzoo", "environments"),
 }
 
 
