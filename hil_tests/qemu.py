@@ -14,10 +14,11 @@ from hil_tests.emulator import Emulator
 from jouleloop.errors import BundleError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from device_profiles import DeviceProfile
     from edge_runtime.wire.bundle import Bundle
+    from edge_runtime.wire.keys import PublicKey
 
 
 def _emulator(board: DeviceProfile) -> device_profiles.Emulator:
@@ -69,6 +70,8 @@ def open_qemu(
     bundle: Bundle,
     board: DeviceProfile,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    trust: Sequence[PublicKey] = (),
 ) -> Iterator[BoardTarget]:
     """Boot a board on empty flash and flash the bundle's model onto it over SMP.
 
@@ -76,6 +79,7 @@ def open_qemu(
         bundle: the exported model.
         board: from `board_for`.
         progress: called with (bytes uploaded, bytes in all).
+        trust: keys that the board trusts besides those of the user's key folder.
 
     Raises:
         MissingToolError: QEMU or the cross compiler is not installed.
@@ -85,7 +89,7 @@ def open_qemu(
     image = bundle.native
     with (
         tempfile.TemporaryDirectory(prefix="jouleloop-") as folder,
-        Emulator(board, Path(folder) / "flash.bin") as emulator,
+        Emulator(board, Path(folder) / "flash.bin", trust=trust) as emulator,
         SerialDevice(emulator.port) as device,
     ):
         device.upload_model(image, progress=progress)

@@ -10,6 +10,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from jouleloop.cli.keys import TrustOption, make_first_key, read_trusted
 from jouleloop.cli.output import JsonFlag, console, print_json, print_wide, progress_bar
 from jouleloop.errors import OverBudgetError
 
@@ -63,6 +64,7 @@ def bench(
     out: Annotated[
         Path | None, typer.Option(help="Folder for result.json and report.html.")
     ] = None,
+    trust: TrustOption = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Run a bundle's model on a target against generated returns, and measure it.
@@ -86,6 +88,9 @@ def bench(
 
     _check_options(worlds, ticks, budget_joules, budget_bytes)
     loaded = read_bundle(bundle)
+    trusted = read_trusted(trust or [])
+    if target is TargetName.QEMU:
+        make_first_key()
     if worlds is not None:
         name = f"{loaded.name}-{loaded.device_id}-{target}-worlds-seed{seed}"
         folder = out or Path("out/bench") / name
@@ -98,6 +103,7 @@ def bench(
             "limits": Limits(budget_joules, budget_bytes),
             "broker": broker,
             "out": folder,
+            "trust": trusted,
         }
         _bench_worlds(loaded, worlds, options, json_output)
         return
@@ -111,6 +117,7 @@ def bench(
             seed=seed,
             broker=broker,
             out=folder,
+            trust=trusted,
             progress=progress,
         )
     if json_output:
