@@ -131,7 +131,7 @@ def _sized(name: str, value: int, limit: int | None, source: str) -> Measure:
 
 
 def _energies(
-    bundle: Bundle, target: str, done: Sequence[Counted], cycles: Cycles | None
+    bundle: Bundle, done: Sequence[Counted], cycles: Cycles | None
 ) -> tuple[tuple[Measure, ...], dict[str, str]]:
     """Joules per decision by state: from profiled cycles, else from the export's estimate."""
     measures: list[Measure] = []

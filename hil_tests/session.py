@@ -184,8 +184,8 @@ def open_target(
             yield Opened(emulated, board.id, cycles)
     elif device not in (None, bundle.device_id):
         raise InputError(
-            f"--device {device} was asked for, but --target {target} runs the bundle as it is, made "
-            f"for {bundle.device_id}",
+            f"--device {device} was asked for, but --target {target} takes the bundle as it is, for "
+            f"{bundle.device_id}",
             hint="leave --device out, or use --target qemu",
         )
     elif target.startswith(SERIAL):
