@@ -43,8 +43,8 @@ class Emulator:
     Args:
         profile: a device whose machine QEMU emulates and our firmware has a port for.
         flash_path: the board's flash; made erased when it does not exist. One board at a time.
-        arguments: more of them for QEMU, e.g. a plugin.
         trust: keys whose images the board takes besides those of the user's key folder.
+        arguments: more of them for QEMU, e.g. a plugin.
 
     Raises:
         MissingToolError: QEMU or the compiler is not installed.

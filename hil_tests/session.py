@@ -184,7 +184,7 @@ def open_target(
             yield Opened(emulated, board.id, cycles)
     elif device not in (None, bundle.device_id):
         raise InputError(
-            f"--device {device} was asked for, but --target {target} takes the bundle as it is, for "
+            f"--device {device} was asked for; --target {target} takes the bundle as it is, for "
             f"{bundle.device_id}",
             hint="leave --device out, or use --target qemu",
         )
