@@ -19,6 +19,8 @@ void client_update_model(enum model model);
 /** Upload one that must be refused. */
 void client_offer_model(const struct image *image);
 
+/** Upload more than a slot holds, and more than was announced: refused. */
+void client_upload_too_much(void);
 /** Erase both slots: the one that serves is not. */
 void client_erase_models(void);
 /** Where the model that serves lies, or the other slot, as it was last seen. */

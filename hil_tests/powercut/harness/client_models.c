@@ -138,6 +138,28 @@ void client_offer_model(const struct image *image) {
     models_check();
 }
 
+/** The start of an upload that states another length than the image has. */
+static bool announce(const struct image *image, uint32_t bytes) {
+    request_open();
+    request_number("off", 0);
+    request_bytes("data", image->bytes, PIECE_BYTES);
+    request_number("image", JL_SMP_IMAGE_MODEL);
+    request_number("len", bytes);
+    return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_UPLOAD));
+}
+
+void client_upload_too_much(void) {
+    const struct image *image = &models[MODEL_NEWER];
+    if (announce(image, MODEL_SLOT_BLOCKS * ERASE_BYTES + 1)) {
+        violate("an upload was begun that no slot can hold");
+    }
+    uint32_t stored = PIECE_BYTES / PROGRAM_BYTES * PROGRAM_BYTES;
+    if (!announce(image, PIECE_BYTES + 1) || reply_is_ok(send_piece(image, stored))) {
+        violate("more was uploaded than was announced");
+    }
+    models_check();
+}
+
 /** Erase a slot; whether the board did. */
 static bool erase(uint32_t slot) {
     request_open();

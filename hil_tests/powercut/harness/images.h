@@ -6,7 +6,7 @@
 #include "jl_sha256.h"
 
 enum {
-    IMAGE_BYTES = 1160, /* some units into a third block */
+    IMAGE_BYTES = 1163, /* some units into a third block, and part of one more */
     /** Elements of a model's input and of its output. */
     MODEL_SIZE = 4,
 };

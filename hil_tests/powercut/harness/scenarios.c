@@ -70,6 +70,7 @@ static void run_model_refused(void) {
     client_offer_model(&altered_model);
     client_offer_model(&wrong_file);
     client_offer_model(&forged_model);
+    client_upload_too_much();
     if (!board_outlives(offer_hanging_model)) {
         client_check();
     }
