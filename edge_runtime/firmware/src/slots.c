@@ -52,15 +52,16 @@ static jl_status try_slot(const struct jl_port *port, struct jl_slots *slots, ui
         return status;
     }
     struct jl_record record = slots->record;
-    record.trial_slot = index;
+    record.trial_slot = (uint8_t)index;
     status = write_record(port, slots, record);
     if (status != JL_OK) {
         return status;
     }
     jl_status outcome = jl_model_self_test(port, &model);
     record.trial_slot = JL_NO_SLOT;
+    record.model_reason = jl_reason_of(outcome);
     if (outcome == JL_OK) {
-        record.active_slot = index;
+        record.active_slot = (uint8_t)index;
         record.model_counter = slots->slot[index].image.security_counter;
     }
     status = write_record(port, slots, record);
@@ -89,6 +90,7 @@ void jl_slots_boot(const struct jl_port *port, struct jl_slots *slots) {
     uint32_t stopped = slots->record.trial_slot;
     if (stopped < JL_MODEL_SLOTS && stopped != slots->record.active_slot) {
         empty(port, slots, stopped);
+        slots->record.model_reason = jl_reason_of(JL_NODE_ERROR_SELF_TEST_STOPPED);
     }
     slots->record.trial_slot = JL_NO_SLOT;
     slots->record.boot_id++;
