@@ -100,7 +100,9 @@ class NodeCommand(IntEnum):
     OUTBOX_READ = 2
     OUTBOX_ACKNOWLEDGE = 3
     CONFIGURATION = 4
+    SELF_TEST = 5
     KEYS = 6
+    ROLLBACK = 7
 
 
 class ErrorCode(IntEnum):
@@ -177,6 +179,9 @@ class NodeError(ErrorCode):
     NO_COUNTER = 18, "the image states no security counter"
     COUNTER_OLDER = 19, "the image's security counter is below the one that the device has reached"
     WRONG_BOARD = 20, "this is no firmware, or it was built for another board"
+    WRONG_SLOT = 21, "the firmware is linked for the device's other slot"
+    NOT_CONFIRMED = 22, "the firmware on trial was not confirmed before the next start"
+    SELF_TEST_STOPPED = 23, "the board stopped in the model's self-test"
     FLASH_FAILED = 30, "the device's flash could not be written"
 
 

@@ -58,7 +58,9 @@ static char broken_promise[256];
 static volatile sig_atomic_t runs;
 static uint64_t seed;
 static uint32_t done;
-static uint32_t most_recovery_operations; /* of the scenario that runs */
+/* Of the scenario that runs. */
+static uint32_t most_recovery_operations;
+static void (*use)(void);
 
 _Noreturn void lose_power(void) {
     siglongjmp(run_end, POWER_LOST);
@@ -140,10 +142,10 @@ static void recover(void) {
     }
 }
 
-/** Every promise is kept, everything works, and still does after another start. */
+/** Every promise is kept, what comes next works, and still does after another start. */
 static void hold_to_promises(void) {
     client_check();
-    client_use_everything();
+    use();
     board_start();
     client_check();
     client_check_wear();
@@ -308,6 +310,7 @@ static void run_scenario(const struct scenario *scenario, bool is_counting, uint
     struct tally tally = {0};
     uint32_t count = 0;
     most_recovery_operations = 0;
+    use = scenario->use;
     enum outcome outcome = rehearse(scenario, &start, operations, &count);
     if (is_counting) {
         *total += count_cuts(operations, count);
