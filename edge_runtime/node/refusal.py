@@ -43,8 +43,8 @@ def explain_refusal(error: DeviceRefusedError, image: Image, trust: Trust) -> De
             f"trusts {known}"
         )
         hint = (
-            "export the model with --key and the file of a trusted key, or give the board firmware "
-            "that trusts the signer (jouleloop board --trust, docs/security.md)"
+            "export the model with --key and a trusted key's file, or build firmware that trusts "
+            "the signer: --trust and the bundle's public.pem (docs/security.md)"
         )
     elif error.code == NodeError.COUNTER_OLDER:
         message = (
