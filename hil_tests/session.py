@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil_tests.bench import run_benchmark
+from hil_tests.board import open_serial
 from hil_tests.local import open_local
 from hil_tests.observation import observation_of
 from hil_tests.profile_bundle import golden_rows, profile_bundle
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from hil_tests.world_result import WorldsResult
 
 REPORT = "report.html"
+# Before the path of a board's serial port, where a target is named.
+SERIAL = "serial:"
 PROFILED_ROWS = 4
 
 
@@ -51,7 +54,7 @@ def run_session(
 
     Args:
         bundle: the exported model.
-        target: `qemu` or `local`.
+        target: `qemu`, `local` or `serial:PORT`.
         device: emulated board, or None for the bundle's own; only for `qemu`.
         scenarios: how many, >= 1.
         seed: of the scenarios.
@@ -104,7 +107,7 @@ def run_worlds_session(
 
     Args:
         bundle: the exported model.
-        target: `qemu` or `local`.
+        target: `qemu`, `local` or `serial:PORT`.
         worlds: a scenario file, or a folder of them.
         device: emulated board, or None for the bundle's own; only for `qemu`.
         scenarios: how many worlds at most; None: 25.
@@ -181,9 +184,13 @@ def open_target(
             yield Opened(emulated, board.id, cycles)
     elif device not in (None, bundle.device_id):
         raise InputError(
-            f"--device {device} was asked for, but --target local runs on this machine",
+            f"--device {device} was asked for; --target {target} takes the bundle as it is, for "
+            f"{bundle.device_id}",
             hint="leave --device out, or use --target qemu",
         )
+    elif target.startswith(SERIAL):
+        with open_serial(bundle, target.removeprefix(SERIAL)) as board_there:
+            yield Opened(board_there, bundle.device_id, _profiled_cycles(bundle))
     else:
         with open_local(bundle) as local:
             yield Opened(local, "local", None)
