@@ -17,7 +17,7 @@ from jouleloop.errors import DeviceTimeoutError, InputError, LinkError, MachineE
 from jouleloop.programs import require_program, spawn, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from device_profiles import DeviceProfile
@@ -42,6 +42,7 @@ class Emulator:
     Args:
         profile: a device whose machine QEMU emulates and our firmware has a port for.
         flash_path: the board's flash; made erased when it does not exist. One board at a time.
+        arguments: more of them for QEMU, e.g. a plugin.
 
     Raises:
         MissingToolError: QEMU or the compiler is not installed.
@@ -49,12 +50,15 @@ class Emulator:
         MachineError: the firmware did not build, QEMU did not start, or the flash is in use.
     """
 
-    def __init__(self, profile: DeviceProfile, flash_path: Path) -> None:
+    def __init__(
+        self, profile: DeviceProfile, flash_path: Path, *, arguments: Sequence[str] = ()
+    ) -> None:
         require_program("qemu-system-arm")
         self.profile = profile
         self.flash_path = flash_path
         self.firmware = build_firmware(profile)
         self._machine = board_of(profile).machine
+        self._arguments = tuple(arguments)
         self._memory_bytes = _DDR_BYTES.get(self._machine, FLASH_BYTES)
         self._stack = ExitStack()
         self._said = b""
@@ -99,6 +103,7 @@ class Emulator:
             *("-display", "none"),
             *("-monitor", "none"),
             *("-serial", "pty"),
+            *self._arguments,
         ]
 
     def _read_port(self) -> str:

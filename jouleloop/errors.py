@@ -9,7 +9,9 @@
     │   ├── UnsupportedModelError       an operator, type or shape that the compiler has no code for
     │   ├── BundleError                 a .jlb that is broken, or made for another device
     │   ├── OverBudgetError             flash, RAM or joules above the budget
-    │   └── ScenarioError               a scenario that cannot be built
+    │   ├── ScenarioError               a scenario that cannot be built
+    │   ├── NetworkError                a material network that is broken, or that no plan can keep
+    │   └── PlanError                   plans that are broken, or of another network
     ├── MachineError                    this machine lacks something
     │   ├── MissingToolError            a program or Python package is not installed
     │   └── PortInUseError              another process listens there
@@ -115,6 +117,14 @@ class OverBudgetError(InputError):
 
 class ScenarioError(InputError):
     """A scenario that cannot be built."""
+
+
+class NetworkError(InputError):
+    """A material network that is broken, or that no plan can keep."""
+
+
+class PlanError(InputError):
+    """Plans that are broken, or of another network."""
 
 
 class MachineError(JouleloopError):

@@ -85,8 +85,24 @@ class Network:
 
     @cached_property
     def capacity(self) -> float:
-        """Kg: the largest flow; residuals are stated relative to it."""
-        return float(max(self.flow_max.max(initial=0.0), np.finfo(float).tiny))
+        """Kg: the largest flow; residuals are stated relative to it.
+
+        Where nothing can flow it is the largest bound of storage and exchange, and 1 without any.
+        """
+        boxes = (self.storage_min, self.storage_max, self.exchange_min, self.exchange_max)
+        largest = max(float(np.abs(box).max(initial=0.0)) for box in boxes)
+        return float(self.flow_max.max(initial=0.0)) or largest or 1.0
+
+    @cached_property
+    def inflow_max(self) -> Floats:
+        """Kg per period that a node can take in over edges, [N]: by its energy and by its edges."""
+        over_edges = self.inflow @ self.flow_max
+        needed = np.where(self.energy_per_kg > 0.0, self.energy_per_kg, 1.0)
+        by_energy = self.energy_efficiency * self.energy_max / needed
+        inflow: Floats = np.where(
+            self.energy_per_kg > 0.0, np.minimum(by_energy, over_edges), over_edges
+        )
+        return inflow
 
 
 @dataclass(frozen=True, eq=False)
