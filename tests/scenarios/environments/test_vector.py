@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from scenarios.environments import CircularEnv, CircularVectorEnv
 from scenarios.world.generate import make_scenario
@@ -65,3 +66,16 @@ def test_metrics_of_one_of_many_are_those_of_it_alone() -> None:
     for name, value in asdict(single).items():
         if not isinstance(value, dict):
             assert getattr(together, name) == pytest.approx(value, rel=1e-9)
+
+
+def test_gymnasium_s_own_statistics_count_episodes_of_the_batch() -> None:
+    batch = CircularVectorEnv(COUNT, NODES, TICKS)
+    env = RecordEpisodeStatistics(batch)
+    env.reset(seed=np.int64(3))  # type: ignore[arg-type] # what loops over arrays hand over
+    actions = np.zeros(batch.action_space.shape or (), np.float32)
+    episodes = []
+    for _ in range(2 * (TICKS + 1)):
+        *_, info = env.step(actions)
+        if "episode" in info:
+            episodes.append(info["episode"]["l"].tolist())
+    assert episodes == [[TICKS] * COUNT] * 2
