@@ -83,13 +83,11 @@ def test_gymnasium_s_own_statistics_count_episodes_of_the_batch() -> None:
 
 def test_the_reward_tells_good_actions_from_bad_ones() -> None:
     rule = 2.0 * np.array([0.75, 0.5, 0.15, 1.0, 24 / 168]) - 1.0
-    careful = 2.0 * np.array([0.75, 0.5, 0.0, 1.0, 96 / 168]) - 1.0
     idle = np.array([1.0, 1.0, 1.0, -1.0, -1.0])
     mean = {}
-    for name, row in (("idle", idle), ("rule", rule), ("careful", careful)):
+    for name, row in (("idle", idle), ("rule", rule)):
         batch = CircularVectorEnv(8, 20, 120)
         batch.reset(seed=100)
         actions = np.tile(row, (8, 20)).astype(np.float32)
         mean[name] = np.mean([batch.step(actions)[1] for _ in range(120)])
     assert mean["idle"] < mean["rule"] - 0.1
-    assert mean["rule"] < mean["careful"]
