@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from device_profiles import DeviceProfile
+    from edge_runtime.wire.keys import PublicKey
 
 # What the firmware takes for flash: the begin of the memory that QEMU keeps in a file.
 FLASH_BYTES = 16 * 2**20
@@ -42,21 +43,28 @@ class Emulator:
     Args:
         profile: a device whose machine QEMU emulates and our firmware has a port for.
         flash_path: the board's flash; made erased when it does not exist. One board at a time.
+        trust: keys whose images the board takes besides those of the user's key folder.
         arguments: more of them for QEMU, e.g. a plugin.
 
     Raises:
         MissingToolError: QEMU or the compiler is not installed.
-        InputError: no firmware for this device, or the file is no flash of it.
+        InputError: no firmware for this device, too many keys, or the file is no flash of it.
+        KeyFileError: the key folder cannot be used.
         MachineError: the firmware did not build, QEMU did not start, or the flash is in use.
     """
 
     def __init__(
-        self, profile: DeviceProfile, flash_path: Path, *, arguments: Sequence[str] = ()
+        self,
+        profile: DeviceProfile,
+        flash_path: Path,
+        *,
+        trust: Sequence[PublicKey] = (),
+        arguments: Sequence[str] = (),
     ) -> None:
         require_program("qemu-system-arm")
         self.profile = profile
         self.flash_path = flash_path
-        self.firmware = build_firmware(profile)
+        self.firmware = build_firmware(profile, trust=trust)
         self._machine = board_of(profile).machine
         self._arguments = tuple(arguments)
         self._memory_bytes = _DDR_BYTES.get(self._machine, FLASH_BYTES)

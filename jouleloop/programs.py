@@ -30,6 +30,7 @@ APT_PACKAGES = {
 
 # import name -> (distribution, jouleloop extra that brings it)
 PYTHON_PACKAGES = {
+    "cryptography": ("cryptography", "export"),
     "torch": ("torch", "train"),
     "PV_ICE": ("PV_ICE", "train"),
     "onnx": ("onnx", "export"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.firmware.build import FOLDER as FIRMWARE
 from jouleloop.cache import cache_folder
 from jouleloop.errors import MachineError
-from jouleloop.programs import require_package, require_program, zig_command
+from jouleloop.programs import require_program, zig_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,11 @@ PORTABLE = ("include", "src")
 # A fault may leave something unused behind: warnings are for the builds of the firmware.
 FLAGS = ("-std=c11", "-O2", "-g", "-Iinclude", "-Iport", '-DJL_FIRMWARE_VERSION="powercut"')
 # Of the host, but of any host: what is built may lie in a home that several machines share.
-ZIG_FLAGS = ("-O", "ReleaseFast", "-fPIC", "-mcpu=baseline")
+ZIG_FLAGS = ("-O", "ReleaseFast", "-fPIC", "-mcpu=baseline", "-fno-stack-check")
+
+
+# The last one signs the harness's own images.
+SHIMS = ("src/sha256.zig", "src/ed25519.zig", "harness/sign.zig")
 
 
 def _copy_sources(folder: Path) -> None:
@@ -96,19 +100,18 @@ def build_harness(mutant: Mutant | None = None, *, sanitizers: Sequence[str] = (
         if mutant is not None:
             mutant.apply(work)
         cache = _Cache(work)
-        objects = [_build_hash(cache), *_build_objects(cache, sanitizers)]
+        shims = [_build_shim(cache, shim) for shim in SHIMS]
+        objects = [*shims, *_build_objects(cache, sanitizers)]
         link = [require_program("gcc"), *sanitizers, *map(str, objects), "-o", "powercut"]
         return cache.build("powercut", link, "powercut", ())
 
 
-def _build_hash(cache: _Cache) -> Path:
-    """SHA-256 of Zig's standard library: the real one, as on the boards."""
-    require_package("ziglang")
-    command = zig_command("build-obj", "src/sha256.zig", *ZIG_FLAGS, "-femit-bin=sha256.o")
-    source = (cache.work / "src" / "sha256.zig").read_bytes()
-    return cache.build(
-        "sha256", command, "sha256.o", (source, metadata.version("ziglang").encode())
-    )
+def _build_shim(cache: _Cache, shim: str) -> Path:
+    """Cryptography of Zig's standard library: the real one, as on the boards."""
+    stem = Path(shim).stem
+    command = zig_command("build-obj", shim, *ZIG_FLAGS, f"-femit-bin={stem}.o")
+    inputs = ((cache.work / shim).read_bytes(), metadata.version("ziglang").encode())
+    return cache.build(stem, command, f"{stem}.o", inputs)
 
 
 def _build_objects(cache: _Cache, sanitizers: Sequence[str]) -> list[Path]:

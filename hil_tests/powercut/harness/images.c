@@ -6,8 +6,8 @@
 
 enum {
     ROWS = 2,
-    PROTECTED_BYTES = 4 + 4 + sizeof(struct jl_image_target),
-    TLV_BYTES = 4 + 4 + JL_SHA256_BYTES,
+    PROTECTED_BYTES = 4 + 4 + sizeof(uint32_t) + 4 + sizeof(struct jl_image_target),
+    TLV_BYTES = 4 + 4 + JL_SHA256_BYTES + 4 + JL_SHA256_BYTES + 4 + JL_SIGNATURE_BYTES,
     PAYLOAD_BYTES = IMAGE_BYTES - (int)sizeof(struct jl_image_header) - PROTECTED_BYTES - TLV_BYTES,
 };
 
@@ -24,6 +24,11 @@ struct module {
 
 struct image models[MODELS];
 struct image altered_model;
+struct jl_trusted_keys images_keys;
+
+/* sign.zig */
+void sign_public_key(uint8_t key[JL_PUBLIC_KEY_BYTES]);
+void sign_digest(const uint8_t digest[JL_DIGEST_BYTES], uint8_t signature[JL_SIGNATURE_BYTES]);
 
 static int32_t add(const int8_t *in, int8_t *out, int step) {
     for (uint32_t index = 0; index < MODEL_SIZE; index++) {
@@ -122,6 +127,9 @@ static void make_image(struct image *image, uint8_t version, const void *start, 
         *at++ = (uint8_t)(index * 7 + version * 31);
     }
     at = put_pair(at, JL_TLV_PROTECTED_INFO_MAGIC, PROTECTED_BYTES);
+    const uint32_t counter = 0;
+    at = put_pair(at, JL_TLV_SECURITY_COUNTER, sizeof counter);
+    at = put(at, &counter, sizeof counter);
     at = put_pair(at, JL_TLV_TARGET, sizeof target);
     at = put(at, &target, sizeof target);
     struct jl_sha256 hash;
@@ -130,10 +138,20 @@ static void make_image(struct image *image, uint8_t version, const void *start, 
     jl_sha256_end(&hash, image->sha256);
     at = put_pair(at, JL_TLV_INFO_MAGIC, TLV_BYTES);
     at = put_pair(at, JL_TLV_SHA256, JL_SHA256_BYTES);
-    put(at, image->sha256, JL_SHA256_BYTES);
+    at = put(at, image->sha256, JL_SHA256_BYTES);
+    const struct jl_public_key *key = &images_keys.keys[0];
+    at = put_pair(at, JL_TLV_KEY_HASH, sizeof key->hash);
+    at = put(at, key->hash, sizeof key->hash);
+    uint8_t signature[JL_SIGNATURE_BYTES];
+    sign_digest(image->sha256, signature);
+    at = put_pair(at, JL_TLV_ED25519, sizeof signature);
+    put(at, signature, sizeof signature);
 }
 
 void images_make(void) {
+    images_keys.count = 1;
+    sign_public_key(images_keys.keys[0].key);
+    memset(images_keys.keys[0].hash, 0xA5, sizeof images_keys.keys[0].hash);
     const struct jl_image_target target = {
         .profile_class = JL_PROFILE_CLASS_MCU,
         .kernel_class = JL_KERNEL_SCALAR,

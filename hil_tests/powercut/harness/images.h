@@ -29,6 +29,8 @@ struct image {
 extern struct image models[MODELS];
 /** As MODEL_ADDS_2, but one byte is not the one that was hashed. */
 extern struct image altered_model;
+/** The key that signed them all. */
+extern struct jl_trusted_keys images_keys;
 
 void images_make(void);
 
