@@ -86,6 +86,10 @@ def planner(
         Path | None,
         typer.Option(help="File of the scenario to plan for; a generated one when left out."),
     ] = None,
+    pv: Annotated[
+        int | None,
+        typer.Option(metavar="YEAR", help="Plan PV_ICE's photovoltaic network of this year."),
+    ] = None,
     hidden: Annotated[
         int, typer.Option(min=16, max=256, help="Width of the denoiser's hidden layers.")
     ] = 160,
@@ -107,8 +111,10 @@ def planner(
     from train.planner.settings import Settings
     from train.planner.train import train_planner
 
+    if scenario is not None and pv is not None:
+        raise typer.BadParameter("give --scenario or --pv, not both")
     chosen = None if scenario is None else read(scenario)
-    settings = Settings.of(seed=seed, scenario=chosen, plans=plans, hidden=hidden)
+    settings = Settings.of(seed=seed, scenario=chosen, pv_year=pv, plans=plans, hidden=hidden)
     with progress_bars() as show:
         card = train_planner(out, settings, show)
     if json_output:

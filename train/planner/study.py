@@ -16,7 +16,7 @@ from train.planner.evaluate import draw, score
 from train.planner.fit import THREADS, fit_denoiser
 from train.planner.quantised import QuantisedDenoiser, load_denoiser
 from train.planner.schedule import make_schedule
-from train.planner.train import scenario_data, train_planner
+from train.planner.train import plan_data, train_planner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def study_seed(folder: Path, settings: Settings, show: Callable[[str, int, int],
         `feasible` (share of plans with a residual within 1e-5 of the capacity) and
         `largest_residual`.
     """
-    data = scenario_data(settings, folder / f"plans-{settings.seed}.npz", show)
+    data = plan_data(settings, folder / f"plans-{settings.seed}.npz", show)
     place = folder / f"seed-{settings.seed}"
     card = train_planner(place, settings, show, data=data)
     model, quantised = load_denoiser(place), QuantisedDenoiser(place)
