@@ -22,6 +22,7 @@ from jouleloop.cli.export import export
 from jouleloop.cli.flash import flash
 from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
+from jouleloop.cli.plan import plan_app
 from jouleloop.cli.profile import profile
 from jouleloop.cli.run import run
 from jouleloop.cli.scenarios import scenarios_app
@@ -59,6 +60,7 @@ app.command("board")(board)
 app.command("demo")(demo)
 app.command("flash")(flash)
 app.command("monitor")(monitor)
+app.add_typer(plan_app, name="plan")
 app.command("profile")(profile)
 app.command("run")(run)
 app.add_typer(scenarios_app, name="scenarios")

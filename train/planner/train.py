@@ -122,6 +122,7 @@ def _scenario_world(settings: Settings) -> tuple[Network, dict[str, Any], Simula
         "id": scenario.id,
         "seed": scenario.seed,
         "period_hours": PERIOD_TICKS * scenario.tick_hours,
+        "served": [node.id for node in scenario.nodes if node.kind == "use"],
     }
     count, seed = settings.plans, settings.seed
     return (
@@ -135,7 +136,13 @@ def _pv_world(settings: Settings) -> tuple[Network, dict[str, Any], Simulate]:
     year, count, seed = settings.pv_year, settings.plans, settings.seed
     assert year is not None  # noqa: S101 - asked before
     network = pv_network(year)
-    source = {"kind": "pv", "id": f"PV_ICE {year}", "seed": seed, "period_hours": PERIOD_HOURS}
+    source = {
+        "kind": "pv",
+        "id": f"PV_ICE {year}",
+        "seed": seed,
+        "period_hours": PERIOD_HOURS,
+        "served": [node for node in network.nodes if node.startswith("field")],
+    }
     return (
         network,
         source,
