@@ -32,6 +32,7 @@ APT_PACKAGES = {
 
 # import name -> (distribution, jouleloop extra that brings it)
 PYTHON_PACKAGES = {
+    "cryptography": ("cryptography", "export"),
     "torch": ("torch", "train"),
     "PV_ICE": ("PV_ICE", "train"),
     "onnx": ("onnx", "export"),
@@ -41,6 +42,8 @@ PYTHON_PACKAGES = {
     "matplotlib": ("matplotlib", "hil"),
     "jinja2": ("jinja2", "hil"),
     "scipy": ("scipy", "hil"),
+    "gymnasium": ("gymnasium", "environments"),
+    "pettingzoo": ("pettingzoo", "environments"),
 }
 
 

@@ -7,7 +7,10 @@ static struct jl_bytes slot_bytes(const struct jl_port *port, uint32_t index) {
 
 static jl_status look(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
     struct jl_slot *slot = &slots->slot[index];
-    jl_status status = jl_image_verify(slot_bytes(port, index), &slot->image);
+    jl_status status = jl_image_verify(port, slot_bytes(port, index), &slot->image);
+    if (status == JL_OK && slot->image.security_counter < slots->record.model_counter) {
+        status = JL_NODE_ERROR_COUNTER_OLDER;
+    }
     slot->is_valid = status == JL_OK;
     return status;
 }
@@ -58,6 +61,7 @@ static jl_status try_slot(const struct jl_port *port, struct jl_slots *slots, ui
     record.trial_slot = JL_NO_SLOT;
     if (outcome == JL_OK) {
         record.active_slot = index;
+        record.model_counter = slots->slot[index].image.security_counter;
     }
     status = write_record(port, slots, record);
     if (outcome != JL_OK || status != JL_OK) {
