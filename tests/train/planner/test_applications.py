@@ -77,7 +77,7 @@ def test_what_cannot_be_asked_is_one_error(planner: Planner) -> None:
         planner.draw_alike((1.2, 0.0), 4, 0)
     with pytest.raises(InputError, match="0 plans"):
         planner.draw_alike((0.2, 0.0), 0, 0)
-    with pytest.raises(InputError, match="no interval of level 0.7"):
+    with pytest.raises(InputError, match=r"no interval of level 0\.7"):
         operate(planner, (0.5, 0.5), count=4, level="0.7", seed=1)
     for tax in (-1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="a tax of"):
