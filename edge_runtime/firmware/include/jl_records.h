@@ -35,7 +35,7 @@ struct jl_record {
     uint8_t firmware_attempts; /* starts of the firmware on trial so far */
     jl_reason firmware_reason; /* of the last rollback */
     jl_reason model_reason;
-    uint8_t reserved; /* zero */
+    uint8_t trials; /* of `trial_slot`, begun and not ended */
     uint32_t crc32;
 };
 
