@@ -82,7 +82,7 @@ MUTANTS = (
         "src/slots.c",
         "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
         "    struct jl_record early = slots->record;\n"
-        "    early.active_slot = index;\n"
+        "    early.active_slot = (uint8_t)index;\n"
         "    (void)write_record(port, slots, early);\n"
         "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
         "model-refused",
