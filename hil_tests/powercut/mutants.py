@@ -91,7 +91,8 @@ MUTANTS = (
         "retry-counter-never-stored",
         "that a trial of firmware began is not stored: it begins again and again",
         "boot/choose.c",
-        "        record->firmware_attempts = 1;\n        status = jl_records_append(port, record);\n",
+        "        record->firmware_attempts = 1;\n"
+        "        status = jl_records_append(port, record);\n",
         "        record->firmware_attempts = 1;\n",
         "firmware-revert",
     ),
