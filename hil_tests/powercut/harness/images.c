@@ -172,9 +172,11 @@ static void make_firmware(enum firmware number, uint32_t slot) {
     struct image *image = &firmwares[number][slot];
     const uint8_t *home = flash.memory + board_port.firmware_slots[slot].offset;
     const char *board = board_port.profile_id;
+    const uint8_t first = (uint8_t)number;
     const struct parts parts = {
         .version = (uint8_t)number,
         .load_address = (uint32_t)(uintptr_t)home,
+        .start = {&first, sizeof first},
         .target = {JL_PROFILE_CLASS_FIRMWARE, JL_KERNEL_SCALAR, JL_SERVICES_VERSION,
                    jl_crc32(board, (uint32_t)strlen(board))},
     };
