@@ -55,6 +55,8 @@ class ImageState:
         version: as the device writes it.
         sha256: by which the image is named; None where the device does not know it.
         is_active: it runs, or serves.
+        is_confirmed: it is to be kept.
+        is_pending: it starts on trial at the next start.
     """
 
     image: int
@@ -62,6 +64,8 @@ class ImageState:
     version: str
     sha256: bytes | None
     is_active: bool
+    is_confirmed: bool
+    is_pending: bool
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,21 @@ class Trust:
     model_counter: int
 
 
+@dataclass(frozen=True)
+class Rollback:
+    """What a device gave up, and why.
+
+    Args:
+        firmware: the reason of the last rollback of firmware, for people; None: there was none.
+        model: why the last model was not taken, likewise.
+        is_on_trial: the firmware that runs is not confirmed.
+    """
+
+    firmware: str | None
+    model: str | None
+    is_on_trial: bool
+
+
 class SerialDevice:
     """A device on a serial port; a context manager.
 
@@ -235,6 +254,8 @@ class SerialDevice:
                 _take(image, "version", str),
                 image.get("hash"),
                 image.get("active", False),
+                image.get("confirmed", False),
+                image.get("pending", False),
             )
             for image in _take(answer, "images", list)
         )
@@ -253,6 +274,46 @@ class SerialDevice:
             _take(answer, "model", int),
         )
 
+    def firmware(self) -> tuple[ImageState, ...]:
+        """What lies in the slots of firmware."""
+        return tuple(s for s in self.image_state() if s.image == smp.IMAGE_FIRMWARE)
+
+    def rollback(self) -> Rollback:
+        """What was rolled back last."""
+        answer = self._link.read(Group.NODE, NodeCommand.ROLLBACK, {})
+        return Rollback(
+            _reason(_take(answer, "firmware", dict)),
+            _reason(_take(answer, "model", dict)),
+            _take(answer, "trial", bool),
+        )
+
+    def self_test(self) -> int:
+        """Run the golden rows of the model that serves; the ticks that it took."""
+        answer = self._link.write(
+            Group.NODE, NodeCommand.SELF_TEST, {}, deadline_s=ACTIVATION_DEADLINE_S
+        )
+        return _take(answer, "ticks", int)
+
+    def try_image(self, sha256: bytes) -> None:
+        """Firmware in the spare slot starts on trial at the next start; a model serves at once."""
+        self._link.write(
+            Group.IMAGE,
+            ImageCommand.STATE,
+            {"hash": sha256, "confirm": False},
+            deadline_s=ACTIVATION_DEADLINE_S,
+            is_idempotent=True,
+        )
+
+    def confirm_firmware(self) -> None:
+        """Keep the firmware that runs; older security counters are refused from now on."""
+        self._link.write(Group.IMAGE, ImageCommand.STATE, {"confirm": True}, is_idempotent=True)
+
+    def upload_firmware(
+        self, image: bytes, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Upload firmware into the spare slot; nothing starts it yet. Arguments as for a model."""
+        self._upload_image(image, smp.IMAGE_FIRMWARE, progress)
+
     def upload_model(
         self, image: bytes, progress: Callable[[int, int], None] | None = None
     ) -> None:
@@ -265,29 +326,42 @@ class SerialDevice:
         Raises:
             BundleError: this is no image.
         """
+        self._upload_image(image, smp.IMAGE_MODEL, progress)
+
+    def _upload_image(
+        self, image: bytes, kind: int, progress: Callable[[int, int], None] | None
+    ) -> None:
         parsed = parse_image(image)
         try:
-            self._upload(image, parsed.sha256, progress)
+            self._upload(image, kind, parsed.sha256, progress)
         except DeviceRefusedError as error:
             if error.group != Group.NODE:
                 raise
             raise explain_refusal(error, parsed, self.trust) from error
 
+    def _is_stored(self, kind: int, sha256: bytes) -> bool:
+        """Whether an image was taken; a model that was taken serves."""
+        return any(
+            state.image == kind
+            and state.sha256 == sha256
+            and (state.is_active or kind == smp.IMAGE_FIRMWARE)
+            for state in self.image_state()
+        )
+
     def _upload(
-        self, image: bytes, sha256: bytes, progress: Callable[[int, int], None] | None
+        self, image: bytes, kind: int, sha256: bytes, progress: Callable[[int, int], None] | None
     ) -> None:
         offset = steps_back = 0
         while offset < len(image):
             if progress is not None:
                 progress(offset, len(image))
             try:
-                stored = self._upload_piece(image, offset)
+                stored = self._upload_piece(image, kind, offset)
                 steps_back += stored <= offset
                 offset = stored
             except DeviceTimeoutError:
                 # The answer to the last piece may be all that was lost.
-                active = self.active_model()
-                if active is None or active.sha256 != sha256:
+                if not self._is_stored(kind, sha256):
                     raise
                 offset = len(image)
             if steps_back > MAX_STEPS_BACK:
@@ -299,14 +373,14 @@ class SerialDevice:
         if progress is not None:
             progress(len(image), len(image))
 
-    def _upload_piece(self, image: bytes, offset: int) -> int:
+    def _upload_piece(self, image: bytes, kind: int, offset: int) -> int:
         """Send the piece at `offset`; returns where the device wants to go on."""
         room = self._piece_bytes()
         payload: dict[str, Any] = {"off": offset}
         if offset == 0:
             room -= ANNOUNCEMENT_BYTES
             payload |= {
-                "image": smp.IMAGE_MODEL,
+                "image": kind,
                 "len": len(image),
                 "sha": hashlib.sha256(image).digest(),
             }
@@ -409,6 +483,11 @@ class SerialDevice:
 def _outbox(answer: Mapping[str, Any], decisions: tuple[Decision, ...] = ()) -> Outbox:
     first, following, dropped = (_take(answer, key, int) for key in ("first", "next", "dropped"))
     return Outbox(first, following, dropped, decisions)
+
+
+def _reason(answer: Mapping[str, Any]) -> str | None:
+    group, code = _take(answer, "group", int), _take(answer, "rc", int)
+    return smp.explain(group, code) if code else None
 
 
 def _decision(record: Mapping[str, Any]) -> Decision:
