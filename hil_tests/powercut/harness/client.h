@@ -16,6 +16,8 @@ void client_configure(uint32_t report_every);
 
 /** Upload a model that must serve then. */
 void client_update_model(enum model model);
+/** Begin to upload another one first. */
+void client_change_its_mind(enum model model);
 /** Upload one that must be refused. */
 void client_offer_model(const struct image *image);
 

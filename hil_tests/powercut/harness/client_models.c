@@ -49,6 +49,11 @@ void client_offer_model(const struct image *image) {
     models_check();
 }
 
+void client_change_its_mind(enum model model) {
+    images_abandon_upload(JL_SMP_IMAGE_MODEL, &models[MODEL_LAST]);
+    client_update_model(model);
+}
+
 void client_upload_too_much(void) {
     images_upload_too_much(JL_SMP_IMAGE_MODEL, &models[MODEL_NEWER]);
     models_check();

@@ -27,6 +27,8 @@ struct listed {
 struct listed images_list(uint32_t kind);
 /** Upload an image piece by piece, once interrupted; whether the board took it. */
 bool images_upload(uint32_t kind, const struct image *image);
+/** Begin an upload that is never finished. */
+void images_abandon_upload(uint32_t kind, const struct image *image);
 /** Upload more than a slot holds, and more than was announced: a violation where it is taken. */
 void images_upload_too_much(uint32_t kind, const struct image *image);
 /** Erase a slot; whether the board did. */

@@ -69,12 +69,18 @@ static struct jl_bytes send_piece(uint32_t kind, const struct image *image, uint
     return request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_UPLOAD);
 }
 
-/** A client that began anew is told where to go on, and what lies in the slot counts as nothing. */
-static void interrupt_upload(uint32_t kind, const struct image *image, uint32_t stored) {
+/**
+ * A client that begins anew, or sends a piece again, is told where to go on; what lies in the slot
+ * counts as nothing.
+ */
+static void interrupt_upload(uint32_t kind, const struct image *image, uint32_t again,
+                             uint32_t stored) {
     int32_t active = images_list(kind).active;
-    struct jl_bytes reply = send_piece(kind, image, 0);
-    if (!reply_is_ok(reply) || reply_number(reply, "off") != stored) {
-        violate("an upload that was interrupted at %u does not go on there", stored);
+    for (uint32_t offset = 0; offset <= again; offset += again) {
+        struct jl_bytes reply = send_piece(kind, image, offset);
+        if (!reply_is_ok(reply) || reply_number(reply, "off") != stored) {
+            violate("an upload that was interrupted at %u does not go on there", stored);
+        }
     }
     if (images_list(kind).active != active) {
         violate("half an upload changed what is active");
@@ -92,11 +98,17 @@ bool images_upload(uint32_t kind, const struct image *image) {
             violate("the upload goes on at %u after a piece at %u", stored, offset);
         }
         if (offset < IMAGE_BYTES / 2 && stored >= IMAGE_BYTES / 2) {
-            interrupt_upload(kind, image, stored);
+            interrupt_upload(kind, image, offset, stored);
         }
         offset = stored;
     }
     return true;
+}
+
+void images_abandon_upload(uint32_t kind, const struct image *image) {
+    if (!reply_is_ok(send_piece(kind, image, 0))) {
+        violate("no upload can be begun");
+    }
 }
 
 /** The start of an upload that states another length than the image has. */

@@ -50,7 +50,7 @@ static void nothing(void) {
 
 static void run_model_update(void) {
     start();
-    client_update_model(MODEL_NEW);
+    client_change_its_mind(MODEL_NEW);
     client_infer();
     client_update_model(MODEL_NEWER);
     client_offer_model(&models[MODEL_OLD]);
