@@ -214,6 +214,19 @@ void board_start(void) {
     watchdog = NULL;
 }
 
+void board_check_no_firmware(void) {
+    static struct flash kept;
+    kept = flash;
+    for (uint32_t slot = 0; slot < JL_FIRMWARE_SLOTS; slot++) {
+        flash.memory[board_port.firmware_slots[slot].offset + IMAGE_BYTES / 3] ^= 1;
+    }
+    struct jl_image image;
+    if (jl_boot_choose(&board_port, &image)) {
+        violate("firmware starts though none is whole");
+    }
+    flash = kept;
+}
+
 bool board_outlives(void (*action)(void)) {
     static jmp_buf stopped;
     watchdog = &stopped;

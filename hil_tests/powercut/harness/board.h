@@ -29,6 +29,9 @@ extern uint32_t board_firmware_slot;
 /** Power on, until the board serves; nothing of the RAM from before is left. */
 void board_start(void);
 
+/** With a bit of each slot of firmware turned over, none starts; leaves flash as it was. */
+void board_check_no_firmware(void);
+
 /** Code that never ends; the board's watchdog starts it again. */
 _Noreturn void board_hang(void);
 

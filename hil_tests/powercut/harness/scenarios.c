@@ -138,6 +138,7 @@ static void prepare_faded_firmware(void) {
     prepare();
     client_update_firmware(FIRMWARE_LAST);
     client_update_firmware(FIRMWARE_LAST_TOO);
+    board_check_no_firmware();
     flash.memory[board_port.firmware_slots[board_firmware_slot].offset + IMAGE_BYTES / 2] ^= 1;
     promises.firmware = FIRMWARE_LAST;
 }
