@@ -28,6 +28,7 @@ SCENARIOS = {
     "firmware-revert",
     "firmware-refused",
     "firmware-faded",
+    "firmware-faded-too",
     "model-update",
     "model-refused",
     "model-faded",

@@ -133,14 +133,26 @@ static void run_firmware_refused(void) {
     start();
 }
 
-/** Two of one counter; the bits of the confirmed one have faded. */
+static void fade_firmware(enum firmware other) {
+    flash.memory[board_port.firmware_slots[board_firmware_slot].offset + IMAGE_BYTES / 2] ^= 1;
+    promises.firmware = (int32_t)other;
+}
+
+/** Two of one counter; the bits of the confirmed one, in the first slot, have faded. */
 static void prepare_faded_firmware(void) {
     prepare();
     client_update_firmware(FIRMWARE_LAST);
     client_update_firmware(FIRMWARE_LAST_TOO);
     board_check_no_firmware();
-    flash.memory[board_port.firmware_slots[board_firmware_slot].offset + IMAGE_BYTES / 2] ^= 1;
-    promises.firmware = FIRMWARE_LAST;
+    fade_firmware(FIRMWARE_LAST);
+}
+
+static void prepare_faded_second_firmware(void) {
+    prepare();
+    client_update_firmware(FIRMWARE_LAST_TOO);
+    client_update_firmware(FIRMWARE_LAST);
+    client_update_firmware(FIRMWARE_LAST_TOO);
+    fade_firmware(FIRMWARE_LAST);
 }
 
 static void run_configuration(void) {
@@ -185,6 +197,7 @@ const struct scenario scenarios[] = {
     {"firmware-revert", prepare, run_firmware_revert, client_use_firmware},
     {"firmware-refused", prepare_confirmed, run_firmware_refused, client_use_firmware},
     {"firmware-faded", prepare_faded_firmware, run_starts, client_use_firmware},
+    {"firmware-faded-too", prepare_faded_second_firmware, run_starts, client_use_firmware},
     {"model-update", prepare, run_model_update, client_use_everything},
     {"model-refused", prepare, run_model_refused, client_use_everything},
     {"model-faded", prepare_faded_model, run_starts, client_use_everything},
