@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # People see what is fetched; a log does not need to.
 PIP := $(BIN)/pip install --disable-pip-version-check $(if $(CI),--quiet)
-EXTRAS := train,export,hil,fleet,dev
+EXTRAS := train,export,hil,fleet,environments,dev
 
 # Why each: docs/dependencies.md.
 APT_PACKAGES := qemu-system-arm mosquitto chromium gcc libc6-dev util-linux clang-format

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import jouleloop
+from edge_runtime.key_folder import key_folder
 from edge_runtime.wire.bundle import (
     COST,
     GOLDEN,
     ONNX,
     OPERATORS,
+    PUBLIC_KEY,
     TFLITE,
     Bundle,
     native_elf_name,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
     from device_profiles import DeviceProfile
     from device_profiles.energy_model import DecisionEnergy
+    from edge_runtime.wire.keys import SigningKey
     from export.cost import Cost
     from export.estimate import Count
     from export.frontend.source import Source
@@ -76,6 +79,10 @@ class ExportOptions:
         budget: what the model may cost.
         dump: folder for every stage of the compiler, or None.
         optimize: what the native module's kernels are chosen for.
+        signing_key: who signs the native module; None takes the key of the user's key folder, and
+            makes it where there is none.
+        security_counter: of the module's image, 0..2**32 - 1. A device that served a model with a
+            higher one refuses it.
     """
 
     rounding: Rounding = Rounding.SINGLE
@@ -83,6 +90,8 @@ class ExportOptions:
     budget: Budget = field(default_factory=Budget)
     dump: Path | None = None
     optimize: Optimize = Optimize.SPEED
+    signing_key: SigningKey | None = None
+    security_counter: int = 0
 
 
 def export_model(
@@ -102,6 +111,7 @@ def export_model(
 
     Raises:
         CheckpointError: the folder cannot be used.
+        KeyFileError: the signing key cannot be used.
         UnsupportedModelError: the compiler has no code for something in the model.
         OverBudgetError: flash, RAM or joules above the budget.
         MissingFigureError: the budget needs a figure that the profile lacks.
@@ -111,6 +121,8 @@ def export_model(
     step = _Steps(progress)
     is_native = _is_native(profile, options.native)
     limit = joules_limit(options.budget, profile)
+    # Before any work: what cannot be signed need not be compiled.
+    signing_key = (options.signing_key or key_folder().current()) if is_native else None
     dump = Dump(options.dump)
     source = read_source(model, options.rounding)
     dump.graph("frontend", source.graph)
@@ -123,8 +135,8 @@ def export_model(
     golden = make_golden(graph, source.rows)
     step.done()
     files = {ONNX: onnx, TFLITE: tflite, GOLDEN: golden.as_npz()}
-    if is_native:
-        native, cost = _native(graph, profile, options, tflite, golden, dump)
+    if signing_key is not None:
+        native, cost = _native(graph, profile, options, signing_key, tflite, golden, dump)
         files |= native
     else:
         cost = portable_cost(profile, graph)
@@ -150,6 +162,7 @@ def _native(
     graph: QGraph,
     profile: DeviceProfile,
     options: ExportOptions,
+    signing_key: SigningKey,
     tflite: bytes,
     golden: Golden,
     dump: Dump,
@@ -182,9 +195,15 @@ def _native(
     dump.bytes("module.bin", module.content)
     cost = native_cost(profile, program, module, instructions, energy, options.budget)
     version = Version(*map(int, jouleloop.__version__.split(".")[:3]))
-    image = make_image(module.content, version=version)
+    image = make_image(
+        module.content,
+        version=version,
+        signing_key=signing_key,
+        security_counter=options.security_counter,
+    )
     files = {
         native_name(profile.id): image,
+        PUBLIC_KEY: signing_key.public.pem,
         native_elf_name(profile.id): module.elf,
         OPERATORS: operator_table(graph, program),
     }

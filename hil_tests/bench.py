@@ -187,6 +187,7 @@ def run_scenario(bundle: Bundle, target: Target, scenario: pv.Scenario) -> Scena
         },
         instructions=tuple(r.instructions for r in replies if r.instructions is not None),
         link_bytes=tuple(reply.link_bytes for reply in replies),
+        seconds=tuple(reply.seconds for reply in replies if reply.seconds is not None),
     )
 
 

@@ -17,10 +17,11 @@ from jouleloop.errors import DeviceTimeoutError, InputError, LinkError, MachineE
 from jouleloop.programs import require_program, spawn, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from device_profiles import DeviceProfile
+    from edge_runtime.wire.keys import PublicKey
 
 # What the firmware takes for flash: the begin of the memory that QEMU keeps in a file.
 FLASH_BYTES = 16 * 2**20
@@ -42,19 +43,30 @@ class Emulator:
     Args:
         profile: a device whose machine QEMU emulates and our firmware has a port for.
         flash_path: the board's flash; made erased when it does not exist. One board at a time.
+        trust: keys whose images the board takes besides those of the user's key folder.
+        arguments: more of them for QEMU, e.g. a plugin.
 
     Raises:
         MissingToolError: QEMU or the compiler is not installed.
-        InputError: no firmware for this device, or the file is no flash of it.
+        InputError: no firmware for this device, too many keys, or the file is no flash of it.
+        KeyFileError: the key folder cannot be used.
         MachineError: the firmware did not build, QEMU did not start, or the flash is in use.
     """
 
-    def __init__(self, profile: DeviceProfile, flash_path: Path) -> None:
+    def __init__(
+        self,
+        profile: DeviceProfile,
+        flash_path: Path,
+        *,
+        trust: Sequence[PublicKey] = (),
+        arguments: Sequence[str] = (),
+    ) -> None:
         require_program("qemu-system-arm")
         self.profile = profile
         self.flash_path = flash_path
-        self.firmware = build_firmware(profile)
+        self.firmware = build_firmware(profile, trust=trust)
         self._machine = board_of(profile).machine
+        self._arguments = tuple(arguments)
         self._memory_bytes = _DDR_BYTES.get(self._machine, FLASH_BYTES)
         self._stack = ExitStack()
         self._said = b""
@@ -99,6 +111,7 @@ class Emulator:
             *("-display", "none"),
             *("-monitor", "none"),
             *("-serial", "pty"),
+            *self._arguments,
         ]
 
     def _read_port(self) -> str:

@@ -31,6 +31,10 @@ class Counted(Protocol):
     def link_bytes(self) -> tuple[int, ...]:
         """Per inference."""
 
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Per inference, empty where the target has no latency."""
+
 
 def measures_of(
     bundle: Bundle, target: str, done: Iterable[ScenarioResult], cycles: Cycles | None
@@ -39,7 +43,7 @@ def measures_of(
 
     Args:
         bundle: the model that ran.
-        target: `qemu` or `local`.
+        target: `qemu`, `serial` or `local`.
         done: finished scenarios, at least one.
         cycles: of one inference, as the profiler estimates them; None where nothing was profiled.
     """
@@ -52,8 +56,11 @@ def device_measures(
     bundle: Bundle, target: str, done: Sequence[Counted], cycles: Cycles | None
 ) -> tuple[tuple[Measure, ...], dict[str, str]]:
     """The device's own figures: bytes, instructions, memory, joules; arguments as above."""
-    energies, missing = _energies(bundle, target, done, cycles)
-    return (*_counts(target, done), *_memory(bundle), *energies), missing
+    energies, missing = _energies(bundle, done, cycles)
+    latency = _latency(target, done)
+    if not latency:
+        missing["inference_seconds"] = "an emulator has no latency"
+    return (*_counts(done), *latency, *_memory(bundle), *energies), missing
 
 
 def _quality(done: tuple[ScenarioResult, ...]) -> tuple[Measure, ...]:
@@ -79,11 +86,24 @@ def spread(
     return Measure(name, min(max(mean, low), high), unit, kind, source, low, high)
 
 
-def _counts(target: str, done: Sequence[Counted]) -> tuple[Measure, ...]:
+def _latency(target: str, done: Sequence[Counted]) -> tuple[Measure, ...]:
+    seconds = [second for s in done for second in s.seconds]
+    if not seconds:
+        return ()
+    source = (
+        "timed on this machine around the call; not the device's"
+        if target == "local"
+        else "timed by the board's own clock around the model's code"
+    )
+    low, median, high = (float(np.quantile(seconds, share)) for share in (0.05, 0.5, 0.95))
+    return (Measure("inference_seconds", median, "s", "measured", source, low, high),)
+
+
+def _counts(done: Sequence[Counted]) -> tuple[Measure, ...]:
     link_bytes = [n for s in done for n in s.link_bytes]
     instructions = [n for s in done for n in s.instructions]
     measures = []
-    if target == "qemu":
+    if any(link_bytes):
         source = "counted on the serial line, both ways, framing included"
         measures.append(spread("link_bytes_per_decision", [*map(float, link_bytes)], "B", source))
     if instructions:
@@ -111,11 +131,11 @@ def _sized(name: str, value: int, limit: int | None, source: str) -> Measure:
 
 
 def _energies(
-    bundle: Bundle, target: str, done: Sequence[Counted], cycles: Cycles | None
+    bundle: Bundle, done: Sequence[Counted], cycles: Cycles | None
 ) -> tuple[tuple[Measure, ...], dict[str, str]]:
     """Joules per decision by state: from profiled cycles, else from the export's estimate."""
     measures: list[Measure] = []
-    if target == "qemu" and cycles is not None:
+    if cycles is not None and any(s.instructions for s in done):
         measures.append(
             Measure(
                 "cycles_per_inference",

@@ -4,51 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 import device_profiles
 from edge_runtime.node.serial_device import SerialDevice
+from hil_tests.board import BoardTarget
 from hil_tests.emulator import Emulator
-from hil_tests.target import Reply
 from jouleloop.errors import BundleError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator, Sequence
 
     from device_profiles import DeviceProfile
     from edge_runtime.wire.bundle import Bundle
-
-
-@dataclass(frozen=True)
-class QemuTarget:
-    """An emulated board that serves the model."""
-
-    board: DeviceProfile
-    device: SerialDevice
-
-    @property
-    def name(self) -> str:
-        """Its name on the command line."""
-        return "qemu"
-
-    @property
-    def description(self) -> str:
-        """What stands behind it."""
-        return f"QEMU {_emulator(self.board).machine}, our firmware over its serial port"
-
-    def infer(self, row: NDArray[np.int8]) -> Reply:
-        """Run the model once; instructions are exact to one tick of the board's cycle source."""
-        before = self.device.bytes_sent + self.device.bytes_received
-        answer = self.device.infer(row.tobytes())
-        link_bytes = self.device.bytes_sent + self.device.bytes_received - before
-        instructions = _emulator(self.board).instructions(answer.ticks)
-        return Reply(np.frombuffer(answer.output, np.int8), instructions, None, link_bytes)
+    from edge_runtime.wire.keys import PublicKey
 
 
 def _emulator(board: DeviceProfile) -> device_profiles.Emulator:
@@ -100,13 +70,16 @@ def open_qemu(
     bundle: Bundle,
     board: DeviceProfile,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[QemuTarget]:
+    *,
+    trust: Sequence[PublicKey] = (),
+) -> Iterator[BoardTarget]:
     """Boot a board on empty flash and flash the bundle's model onto it over SMP.
 
     Args:
         bundle: the exported model.
         board: from `board_for`.
         progress: called with (bytes uploaded, bytes in all).
+        trust: keys that the board trusts besides those of the user's key folder.
 
     Raises:
         MissingToolError: QEMU or the cross compiler is not installed.
@@ -116,8 +89,9 @@ def open_qemu(
     image = bundle.native
     with (
         tempfile.TemporaryDirectory(prefix="jouleloop-") as folder,
-        Emulator(board, Path(folder) / "flash.bin") as emulator,
+        Emulator(board, Path(folder) / "flash.bin", trust=trust) as emulator,
         SerialDevice(emulator.port) as device,
     ):
         device.upload_model(image, progress=progress)
-        yield QemuTarget(board, device)
+        description = f"QEMU {_emulator(board).machine}, our firmware over its serial port"
+        yield BoardTarget("qemu", description, board, device)

@@ -49,7 +49,8 @@ class ScenarioResult:
         circularity: share of the mass kept in use or recovered, 0..1.
         objective: summed objective by controller: `model`, `exact`, `rule`, `random`.
         instructions: per inference, empty where the target cannot count.
-        link_bytes: per inference.
+        link_bytes: per inference; 0 without a wire.
+        seconds: per inference; empty where the target has no latency.
     """
 
     id: str
@@ -61,6 +62,7 @@ class ScenarioResult:
     objective: dict[str, float]
     instructions: tuple[int, ...]
     link_bytes: tuple[int, ...]
+    seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Result:
     Args:
         bundle: the model's name.
         device: profile that the bundle was made for.
-        target: `qemu` or `local`.
+        target: `qemu`, `serial` or `local`.
         target_description: what stands behind the target.
         seed: of the scenarios.
         labels: names of the decisions.

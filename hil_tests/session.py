@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil_tests.bench import run_benchmark
+from hil_tests.board import open_serial
 from hil_tests.local import open_local
 from hil_tests.observation import observation_of
 from hil_tests.profile_bundle import golden_rows, profile_bundle
-from hil_tests.publish import open_publisher
+from hil_tests.publish import WORLD_METRICS, open_publisher
 from hil_tests.qemu import board_for, open_qemu
 from hil_tests.report import write_report
 from hil_tests.world_report import write_world_report
@@ -21,16 +22,19 @@ from jouleloop.errors import InputError
 from jouleloop.programs import require_package
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from device_profiles.energy_model import Cycles
     from edge_runtime.wire.bundle import Bundle
+    from edge_runtime.wire.keys import PublicKey
     from hil_tests.result import Result
     from hil_tests.target import Target
     from hil_tests.world_measures import Limits
     from hil_tests.world_result import WorldsResult
 
 REPORT = "report.html"
+# Before the path of a board's serial port, where a target is named.
+SERIAL = "serial:"
 PROFILED_ROWS = 4
 
 
@@ -43,18 +47,20 @@ def run_session(
     seed: int,
     broker: str | None,
     out: Path,
+    trust: Sequence[PublicKey] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Run a benchmark on the target that is named, and write its report.
 
     Args:
         bundle: the exported model.
-        target: `qemu` or `local`.
+        target: `qemu`, `local` or `serial:PORT`.
         device: emulated board, or None for the bundle's own; only for `qemu`.
         scenarios: how many, >= 1.
         seed: of the scenarios.
         broker: `mqtt://HOST:PORT` to send telemetry to, or None.
         out: folder for result.json and report.html.
+        trust: keys that an emulated board trusts besides those of the user's key folder.
         progress: called with (scenarios done, scenarios in all).
 
     Raises:
@@ -64,7 +70,7 @@ def run_session(
     for package in ("PV_ICE", "jinja2", "matplotlib"):
         require_package(package)
     with ExitStack() as stack:
-        opened = stack.enter_context(open_target(bundle, target, device))
+        opened = stack.enter_context(open_target(bundle, target, device, trust=trust))
         publisher = None
         if broker is not None:
             publisher = stack.enter_context(open_publisher(broker, opened.measured_id))
@@ -94,13 +100,14 @@ def run_worlds_session(
     limits: Limits,
     broker: str | None,
     out: Path,
+    trust: Sequence[PublicKey] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> WorldsResult:
     """Run a benchmark in worlds on the target that is named, and write its report.
 
     Args:
         bundle: the exported model.
-        target: `qemu` or `local`.
+        target: `qemu`, `local` or `serial:PORT`.
         worlds: a scenario file, or a folder of them.
         device: emulated board, or None for the bundle's own; only for `qemu`.
         scenarios: how many worlds at most; None: 25.
@@ -109,6 +116,7 @@ def run_worlds_session(
         limits: budgets per decision; the bundle's own joules where this names none.
         broker: `mqtt://HOST:PORT` to send telemetry to, or None.
         out: folder for result.json and report.html.
+        trust: keys that an emulated board trusts besides those of the user's key folder.
         progress: called with (ticks of the model's runs done, in all).
 
     Raises:
@@ -123,11 +131,13 @@ def run_worlds_session(
         budget = bundle.cost.get("budget") or {}
         limits = replace(limits, joules=budget.get("joules_per_decision"))
     with ExitStack() as stack:
-        opened = stack.enter_context(open_target(bundle, target, device))
+        opened = stack.enter_context(open_target(bundle, target, device, trust=trust))
         twin = stack.enter_context(open_local(bundle))
         publisher = None
         if broker is not None:
-            publisher = stack.enter_context(open_publisher(broker, opened.measured_id))
+            publisher = stack.enter_context(
+                open_publisher(broker, opened.measured_id, WORLD_METRICS)
+            )
         result = run_worlds(
             bundle,
             opened.target,
@@ -160,7 +170,9 @@ class Opened:
 
 
 @contextmanager
-def open_target(bundle: Bundle, target: str, device: str | None) -> Iterator[Opened]:
+def open_target(
+    bundle: Bundle, target: str, device: str | None, *, trust: Sequence[PublicKey]
+) -> Iterator[Opened]:
     """Load a bundle's model on the target that is named.
 
     Raises:
@@ -170,13 +182,17 @@ def open_target(bundle: Bundle, target: str, device: str | None) -> Iterator[Ope
     if target == "qemu":
         board = board_for(bundle, device)
         cycles = _profiled_cycles(bundle)
-        with open_qemu(bundle, board) as emulated:
+        with open_qemu(bundle, board, trust=trust) as emulated:
             yield Opened(emulated, board.id, cycles)
     elif device not in (None, bundle.device_id):
         raise InputError(
-            f"--device {device} was asked for, but --target local runs on this machine",
+            f"--device {device} was asked for; --target {target} takes the bundle as it is, for "
+            f"{bundle.device_id}",
             hint="leave --device out, or use --target qemu",
         )
+    elif target.startswith(SERIAL):
+        with open_serial(bundle, target.removeprefix(SERIAL)) as board_there:
+            yield Opened(board_there, bundle.device_id, _profiled_cycles(bundle))
     else:
         with open_local(bundle) as local:
             yield Opened(local, "local", None)

@@ -32,7 +32,7 @@ class Target(Protocol):
 
     @property
     def name(self) -> str:
-        """`qemu` or `local`."""
+        """`qemu`, `serial` or `local`."""
 
     @property
     def description(self) -> str:

@@ -92,7 +92,7 @@ def world_measures_of(
 
     Args:
         bundle: the model that ran.
-        target: `qemu` or `local`.
+        target: `qemu`, `serial` or `local`.
         cells: finished, at least one.
         cycles: of one inference, as the profiler estimates them; None where nothing was profiled.
         limits: budgets per decision.
@@ -106,8 +106,6 @@ def world_measures_of(
     joules, sent = by_name.get("decision_joules"), by_name.get("link_bytes_per_decision")
     if target == "local":
         missing["link_bytes_per_decision"] = "there is no wire to this machine"
-    else:
-        missing["inference_seconds"] = "an emulator has no latency"
     score, without = _score(cells, _share(joules), _share(sent))
     for name, reason in without.items():
         missing[f"score.{name}"] = reason
@@ -194,15 +192,3 @@ def _counts(cells: Sequence[WorldCell]) -> Iterable[Measure]:
         different = sum(cell.differences for cell in cells)
         value = 1.0 - different / decisions
         yield Measure("outputs_as_on_this_machine", value, "", "measured", LITERT_TWIN)
-    seconds = [second for cell in cells for second in cell.seconds]
-    if seconds:
-        source = "timed on this machine around the call; not the device's"
-        yield Measure(
-            "inference_seconds",
-            float(np.median(seconds)),
-            "s",
-            "measured",
-            source,
-            float(np.quantile(seconds, 0.05)),
-            float(np.quantile(seconds, 0.95)),
-        )

@@ -91,7 +91,7 @@ class WorldsResult:
     Args:
         bundle: the model's name.
         device: profile that the bundle was made for.
-        target: `qemu` or `local`.
+        target: `qemu`, `serial` or `local`.
         target_description: what stands behind the target.
         observation: what the model was shown.
         seed: of the random controller.
@@ -139,4 +139,4 @@ class WorldsResult:
 
     def as_record(self) -> dict[str, Any]:
         """The record for JSON."""
-        return asdict(self)
+        return asdict(self) | {"decisions": list(self.decisions)}

@@ -8,6 +8,8 @@
     │   ├── CheckpointError             a checkpoint folder cannot be read
     │   ├── UnsupportedModelError       an operator, type or shape that the compiler has no code for
     │   ├── BundleError                 a .jlb that is broken, or made for another device
+    │   │   └── SignatureError          an image that is not signed, or not by the key it names
+    │   ├── KeyFileError                a key file that is missing, open to others, or no key
     │   ├── OverBudgetError             flash, RAM or joules above the budget
     │   ├── ScenarioError               a scenario that cannot be built
     │   ├── NetworkError                a material network that is broken, or that no plan can keep
@@ -99,6 +101,14 @@ class BundleError(InputError):
     """A bundle that is broken, or made for another device."""
 
 
+class SignatureError(BundleError):
+    """An image that is not signed, or not by the key that it names."""
+
+
+class KeyFileError(InputError):
+    """A key file that is missing, open to others, or no Ed25519 key."""
+
+
 class OverBudgetError(InputError):
     """Flash, RAM or joules above the budget.
 
@@ -167,12 +177,16 @@ class DeviceRefusedError(LinkError):
     Args:
         message: what was asked and what the device said.
         code: the device's code (SMP's rc, 1..255).
+        group: the group of commands whose code that is; None for one of the protocol's own.
         hint: the next step.
     """
 
-    def __init__(self, message: str, *, code: int, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, code: int, group: int | None = None, hint: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.code = code
+        self.group = group
 
 
 class MixedEnergyError(JouleloopError):

@@ -31,6 +31,7 @@ EXTRAS = {
     "export": "export, demo",
     "hil": "bench, demo",
     "fleet": "monitor, demo",
+    "environments": "scenarios.environments",
     "dev": "make test, make lint",
 }
 

@@ -30,12 +30,12 @@ from scenarios import pv_assumptions as assumed
 from scenarios.pv_data import MATERIALS
 from scenarios.pv_observation import FEATURES
 from scenarios.pv_returns import ReturnedModules
-from scenarios.world.graph import DISASSEMBLY_YIELD, RECYCLING_YIELD
-from scenarios.world.products import BILL_KG, MASS_KG, PRICE_USD
+from scenarios.world.products import MASS_KG, PRICE_USD
 from scenarios.world.returns import DAMAGES
 from scenarios.world.values import (
     LANDFILL_USD_PER_KG,
-    MATERIAL_USD_PER_KG,
+    RECOVERED_KG,
+    RECOVERED_USD,
     RECYCLING_USD_PER_KG,
     SALEABLE_QUALITY,
     handling_usd,
@@ -64,8 +64,7 @@ def like_modules(seen: SeenItems) -> ReturnedModules:
     per_watt = np.clip(price * USD_PER_WATT_OF_ITEM_USD, *_RANGE["module_price"])
     # Dollars of a module per dollar of the item.
     scale = per_watt * nameplate / price
-    recovered = BILL_KG[seen.product] * RECYCLING_YIELD * DISASSEMBLY_YIELD
-    worth = recovered @ MATERIAL_USD_PER_KG + seen.virgin_tax * recovered.sum(axis=1)
+    worth = RECOVERED_USD[seen.product] + seen.virgin_tax * RECOVERED_KG[seen.product]
     silver_kg = scale * worth / float(assumed.MATERIAL_USD_PER_KG["silver"])
     materials = np.zeros((count, len(MATERIALS)))
     materials[:, MATERIALS.index("silver")] = silver_kg

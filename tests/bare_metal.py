@@ -46,7 +46,7 @@ MEMORY {{ CODE (rx) : ORIGIN = {code_base:#x}, LENGTH = {code_bytes}
           RAM (rwx) : ORIGIN = {ram_base:#x}, LENGTH = {ram_bytes} }}
 SECTIONS {{
   .text : {{ KEEP(*(.vectors)) *(.text*) *(.rodata*) }} > CODE
-  .ARM.exidx : {{ *(.ARM.exidx*) *(.ARM.extab*) }} > CODE
+  /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) }}
   .bss (NOLOAD) : {{ *(.bss*) *(.data*) *(COMMON) }} > RAM
   stack_top = ORIGIN(RAM) + LENGTH(RAM);
 }}
@@ -89,6 +89,8 @@ int read_file(void *data, int bytes) { return transfer(6, "in.bin", 6, 1, data, 
 int write_file(void *data, int bytes) { return transfer(5, "out.bin", 7, 5, data, bytes); }
 __attribute__((noinline)) void jl_infer_begin(void) { __asm__ volatile(""); }
 __attribute__((noinline)) void jl_infer_end(void) { __asm__ volatile(""); }
+"""
+_MEMORY = """
 void *memcpy(void *to, const void *from, unsigned n)
 {
     char *d = to; const char *s = from;
@@ -119,7 +121,13 @@ class Run:
     places: Places
 
 
-def build(folder: Path, board: Board, sources: Mapping[str, str], *flags: str) -> Path:
+def build(
+    folder: Path,
+    board: Board,
+    sources: Mapping[str, str],
+    *flags: str,
+    has_compiler_runtime: bool = False,
+) -> Path:
     """Compile and link a program with a `main`; warnings are errors.
 
     Args:
@@ -127,6 +135,8 @@ def build(folder: Path, board: Board, sources: Mapping[str, str], *flags: str) -
         board: what it runs on.
         sources: file name -> text; `.S` and `.c`.
         flags: further compiler flags.
+        has_compiler_runtime: link the compiler's own library, as firmware does; else the program
+            has but memcpy and memset, of few and constant instructions a byte.
 
     Returns:
         The ELF file. The program may call `read_file(data, bytes)` and `write_file(data, bytes)`.
@@ -135,12 +145,14 @@ def build(folder: Path, board: Board, sources: Mapping[str, str], *flags: str) -
     script = folder / "board.ld"
     script.write_text(_LINKER_SCRIPT.format(**vars(board)))
     files = []
-    for name, text in {"startup.c": _STARTUP, **sources}.items():
+    startup = _STARTUP + ("" if has_compiler_runtime else _MEMORY)
+    for name, text in {"startup.c": startup, **sources}.items():
         (folder / name).write_text(text)
         files.append(name)
     command = zig_command(
         *("cc", *core.zig_cc_target, "-O2", "-std=c11"),
-        *("-ffreestanding", "-nostdlib", "-fomit-frame-pointer", "-fno-unwind-tables"),
+        *(() if has_compiler_runtime else ("-nostdlib",)),
+        *("-ffreestanding", "-fomit-frame-pointer", "-fno-unwind-tables"),
         *("-Wall", "-Wextra", "-Werror", *flags, *files, "-Wl,-T,board.ld", "-o", "program.elf"),
     )
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

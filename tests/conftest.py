@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import uuid
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
+from edge_runtime.key_folder import default_folder, write_signing_key
+from tests.keys import KEY
 from tests.processes import programs_with
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ TIERS = frozenset({"pure", "host_c", "qemu", "broker", "browser", "train"})
 ALLOWED_SKIP = "shared data"
 
 SESSION_VARIABLE = "JOULELOOP_TEST_SESSION"
+CONFIGURATION = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 # The default run is the same every time; `--all` looks further, on fresh examples. Time is no
 # criterion on a shared machine.
@@ -87,18 +91,25 @@ def refuse_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = f"{place}:{line}: skipped in CI, where nothing may be missing: {reason}"
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     # A run that a shell put in the background ignores SIGINT, and every program that it starts
     # would inherit that; what the tests interrupt must be interruptible.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # Every program that a test starts inherits this, by which it is found again.
     os.environ[SESSION_VARIABLE] = str(uuid.uuid4())
+    # Nor does a test see or touch this user's keys. Every run has the same one, so that firmware,
+    # which carries it, is built once.
+    session.config.stash[CONFIGURATION] = tempfile.TemporaryDirectory(prefix="jouleloop-tests-")
+    os.environ["XDG_CONFIG_HOME"] = session.config.stash[CONFIGURATION].name
+    default_folder().mkdir(parents=True)
+    write_signing_key(default_folder() / "key-1.pem", KEY)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run that leaves a program behind. Not a fixture: an xfail would swallow that."""
+    session.config.stash[CONFIGURATION].cleanup()
     tag = f"{SESSION_VARIABLE}={os.environ[SESSION_VARIABLE]}"
     survivors = programs_with(tag, names=("qemu-system-arm", "mosquitto", "chromium"))
     for pid, name in survivors.items():

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +32,14 @@ class Card:
 
     Args:
         name: of the model.
-        family: what kind of model it is: `policy`.
+        family: what kind of model it is: `policy` or `planner`.
         inputs: per input: name, shape, unit, normalisation, features.
         outputs: per output: name, shape, labels.
         metrics: how it compares on data that it never saw.
         seed: of the training.
         data_sha256: hash of the training data, hexadecimal.
         producer: program and version, PRODUCER and a number.
+        details: what this family alone says of itself; stands under the family's name.
     """
 
     name: str
@@ -49,10 +50,13 @@ class Card:
     seed: int
     data_sha256: str
     producer: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, Any]:
         """The record in card.json."""
-        return {"format": FORMAT} | asdict(self)
+        record = {"format": FORMAT} | asdict(self)
+        details = record.pop("details")
+        return record | ({self.family: details} if details else {})
 
 
 @contextmanager
@@ -67,8 +71,8 @@ def new_checkpoint(out: Path) -> Iterator[Path]:
     Raises:
         InputError: `out` holds something else, or cannot be written.
     """
+    require_replaceable(out)
     place = out.resolve()
-    _check_replaceable(place, out)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         # Beside it: a rename within one file system happens at once.
@@ -92,7 +96,13 @@ def new_checkpoint(out: Path) -> Iterator[Path]:
         shutil.rmtree(work)
 
 
-def _check_replaceable(place: Path, out: Path) -> None:
+def require_replaceable(out: Path) -> None:
+    """Check that a checkpoint may be written to `out`, before the work that makes it.
+
+    Raises:
+        InputError: a file, or a folder that holds something else.
+    """
+    place = out.resolve()
     if not place.exists():
         return
     if not place.is_dir():

@@ -12,17 +12,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jouleloop
+from edge_runtime.firmware.trusted_keys import render_trusted_keys
+from edge_runtime.key_folder import key_folder
 from jouleloop.errors import InputError, MachineError
 from jouleloop.programs import zig_command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from device_profiles import DeviceProfile
+    from edge_runtime.wire.keys import PublicKey
 
 FOLDER = Path(__file__).parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 C_FLAGS = ("-std=c11", "-Os", "-g", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
 LINKER_SCRIPT = "firmware.ld"
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--entry=reset_handler")
+# The shims over Zig's standard library.
+ZIG_SHIMS = ("sha256", "ed25519")
+SHIM_OBJECTS = tuple(f"{shim}.o" for shim in ZIG_SHIMS)
+KEYS_SOURCE = "trusted_keys.c"
 SOURCE_SUFFIXES = frozenset({".c", ".h", ".ld", ".zig"})
 
 
@@ -83,7 +92,7 @@ def cache_folder() -> Path:
     return Path(cache) / "jouleloop" / "firmware"
 
 
-def build_firmware(profile: DeviceProfile) -> Path:
+def build_firmware(profile: DeviceProfile, *, trust: Sequence[PublicKey] = ()) -> Path:
     """The firmware of a board, built unless these very sources were built before.
 
     Two builds at once do not disturb each other: each works in a folder of its own, and a finished
@@ -91,19 +100,22 @@ def build_firmware(profile: DeviceProfile) -> Path:
 
     Args:
         profile: a device whose emulated machine has a port.
+        trust: keys that the board trusts besides those of the user's key folder.
 
     Returns:
         An ELF file in the user's cache.
 
     Raises:
-        InputError: there is no port for this device.
-        MissingToolError: the `ziglang` wheel is not installed.
+        InputError: there is no port for this device, or more than 4 keys.
+        KeyFileError: the key folder cannot be used.
+        MissingToolError: the `ziglang` wheel or `cryptography` is not installed.
         MachineError: the compiler failed.
     """
     board = board_of(profile)
     target = ("-target", profile.core.zig_target, f"-mcpu={profile.core.zig_cpu}")
+    keys = render_trusted_keys((*key_folder().trusted(), *trust))
     steps = [
-        zig_command("build-obj", f"{FOLDER}/src/sha256.zig", *target, "-O", "ReleaseSmall"),
+        *shim_steps(*target, "-O", "ReleaseSmall"),
         zig_command(
             "cc",
             *profile.core.zig_cc_target,
@@ -114,7 +126,8 @@ def build_firmware(profile: DeviceProfile) -> Path:
             f"-I{FOLDER}/include",
             *("-include", str(board.header)),
             *map(str, board.c_sources),
-            "sha256.o",
+            KEYS_SOURCE,
+            *SHIM_OBJECTS,
             f"-Wl,-T,{LINKER_SCRIPT}",
             *LINK_FLAGS,
             "-o",
@@ -122,10 +135,11 @@ def build_firmware(profile: DeviceProfile) -> Path:
         ),
     ]
     folder = cache_folder()
-    elf = folder / f"{board.machine}-{_fingerprint(steps)}.elf"
+    elf = folder / f"{board.machine}-{_fingerprint(steps, keys)}.elf"
     if not elf.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as work:
+            (Path(work) / KEYS_SOURCE).write_text(keys, encoding="utf-8")
             (Path(work) / LINKER_SCRIPT).write_text(board.linker_script, encoding="utf-8")
             for step in steps:
                 _run(step, Path(work), board.machine)
@@ -133,9 +147,21 @@ def build_firmware(profile: DeviceProfile) -> Path:
     return elf
 
 
-def _fingerprint(steps: list[list[str]]) -> str:
-    """Changes with every source, flag and compiler; not with where the package is installed."""
-    digest = hashlib.sha256(metadata.version("ziglang").encode())
+def shim_steps(*flags: str) -> list[list[str]]:
+    """Commands that compile the shims over Zig's standard library into SHIM_OBJECTS.
+
+    Args:
+        flags: target and optimisation; none of the former for this machine.
+
+    Raises:
+        MissingToolError: the `ziglang` wheel is not installed.
+    """
+    return [zig_command("build-obj", f"{FOLDER}/src/{shim}.zig", *flags) for shim in ZIG_SHIMS]
+
+
+def _fingerprint(steps: list[list[str]], keys: str) -> str:
+    """Changes with every source, flag, key and compiler; not with where the package lies."""
+    digest = hashlib.sha256(metadata.version("ziglang").encode() + keys.encode())
     for step in steps:
         # The first arguments are this Python's path.
         digest.update("\0".join(step[3:]).replace(str(FOLDER), "").encode())

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from edge_runtime.node.refusal import explain_refusal
 from edge_runtime.node.smp_link import SmpLink
 from edge_runtime.wire import smp
 from edge_runtime.wire.image import parse_image
@@ -145,6 +146,21 @@ class Ledger:
     bytes_out: int
 
 
+@dataclass(frozen=True)
+class Trust:
+    """Whose images a device takes.
+
+    Args:
+        key_hashes: of the public keys that it trusts, 32 bytes each.
+        firmware_counter: firmware with a lower security counter is refused.
+        model_counter: and models.
+    """
+
+    key_hashes: tuple[bytes, ...]
+    firmware_counter: int
+    model_counter: int
+
+
 class SerialDevice:
     """A device on a serial port; a context manager.
 
@@ -228,6 +244,15 @@ class SerialDevice:
         models = (state for state in self.image_state() if state.image == smp.IMAGE_MODEL)
         return next((model for model in models if model.is_active), None)
 
+    def trust(self) -> Trust:
+        """Whose images the device takes."""
+        answer = self._link.read(Group.NODE, NodeCommand.KEYS, {})
+        return Trust(
+            tuple(_take(answer, "keys", list)),
+            _take(answer, "firmware", int),
+            _take(answer, "model", int),
+        )
+
     def upload_model(
         self, image: bytes, progress: Callable[[int, int], None] | None = None
     ) -> None:
@@ -240,7 +265,17 @@ class SerialDevice:
         Raises:
             BundleError: this is no image.
         """
-        sha256 = parse_image(image).sha256
+        parsed = parse_image(image)
+        try:
+            self._upload(image, parsed.sha256, progress)
+        except DeviceRefusedError as error:
+            if error.group != Group.NODE:
+                raise
+            raise explain_refusal(error, parsed, self.trust) from error
+
+    def _upload(
+        self, image: bytes, sha256: bytes, progress: Callable[[int, int], None] | None
+    ) -> None:
         offset = steps_back = 0
         while offset < len(image):
             if progress is not None:

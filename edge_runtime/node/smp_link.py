@@ -217,4 +217,5 @@ def _refuse_error(answer: Mapping[str, Any], request: smp.Header) -> None:
         f"the device refused command {request.command} of group {request.group}: {reason} "
         f"(rc {code}{place})",
         code=code if isinstance(code, int) else smp.ProtocolError.UNKNOWN,
+        group=group if isinstance(group, int) else None,
     )

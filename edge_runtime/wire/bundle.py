@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ TFLITE = "model.tflite"
 GOLDEN = "golden.npz"
 COST = "cost.json"
 OPERATORS = "operators.json"
+# Of the key that signed the native module's image.
+PUBLIC_KEY = "public.pem"
+# A name that is no path, so that no file of a bundle can leave the folder it is extracted to.
+FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 # A bundle is read whole; nothing that runs on these devices comes near this size.
 MAX_FILE_BYTES = 256 * 2**20
 # RuntimeError: zipfile's for an entry that says it is encrypted or packed in some other way.
@@ -63,7 +68,8 @@ class Bundle:
         outputs: the model's outputs, int8.
         card: the checkpoint's card, as trained.
         files: name -> content: model.onnx, model.tflite, golden.npz, cost.json,
-            operators.json, and model.<profile>.bin where the device gets a native module.
+            operators.json; and where the device gets a native module, its signed image
+            model.<profile>.bin and the signer's public.pem.
     """
 
     name: str
@@ -105,18 +111,8 @@ class Bundle:
         return record
 
 
-def write_bundle(bundle: Bundle, path: Path) -> None:
-    """Write a bundle; the same bundle gives the same bytes, and `path` is old or new, never half.
-
-    Args:
-        bundle: what to write.
-        path: the `.jlb` file; its folder must exist.
-
-    Raises:
-        BundleError: `path` is a folder.
-    """
-    if path.is_dir():
-        raise BundleError(f"cannot write {path}: it is a folder", hint="name a file, NAME.jlb")
+def manifest_file(bundle: Bundle) -> bytes:
+    """The manifest, which names every other file with its size and its hash."""
     manifest = {
         "format": FORMAT,
         "name": bundle.name,
@@ -132,10 +128,25 @@ def write_bundle(bundle: Bundle, path: Path) -> None:
             for name, content in sorted(bundle.files.items())
         },
     }
+    return json.dumps(manifest, indent=2, sort_keys=True).encode()
+
+
+def write_bundle(bundle: Bundle, path: Path) -> None:
+    """Write a bundle; the same bundle gives the same bytes, and `path` is old or new, never half.
+
+    Args:
+        bundle: what to write.
+        path: the `.jlb` file; its folder must exist.
+
+    Raises:
+        BundleError: `path` is a folder.
+    """
+    if path.is_dir():
+        raise BundleError(f"cannot write {path}: it is a folder", hint="name a file, NAME.jlb")
     partial = path.with_name(path.name + ".partial")
     try:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            _add(archive, MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode())
+            _add(archive, MANIFEST, manifest_file(bundle))
             for name, content in sorted(bundle.files.items()):
                 _add(archive, name, content)
         partial.replace(path)
@@ -167,6 +178,11 @@ def read_bundle(path: Path) -> Bundle:
                     f"{path} is a bundle of format {manifest['format']}; this jouleloop reads "
                     f"format {FORMAT}",
                     hint="export the model again",
+                )
+            for name in (name for name in manifest["files"] if not FILE_NAME.fullmatch(name)):
+                raise BundleError(
+                    f"{path} names a file {name!r}; a bundle's files have plain names",
+                    hint="it was not written by jouleloop; do not trust it",
                 )
             files = {name: _read(archive, name, path) for name in manifest["files"]}
             for name, content in files.items():

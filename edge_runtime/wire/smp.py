@@ -91,6 +91,8 @@ class NodeCommand(IntEnum):
     answer is {"first", "next", "dropped"}.
     CONFIGURATION, read {} gives {"report_every": uint}, write replaces it: every how many decisions
     one goes to the outbox, 0 for none.
+    KEYS, read {}: whose images the device takes, as SHA-256 of each public key's DER, and the
+    security counters that it has reached: {"keys": [bytes], "firmware": uint, "model": uint}.
     """
 
     INFER = 0
@@ -98,6 +100,7 @@ class NodeCommand(IntEnum):
     OUTBOX_READ = 2
     OUTBOX_ACKNOWLEDGE = 3
     CONFIGURATION = 4
+    KEYS = 6
 
 
 class ErrorCode(IntEnum):
@@ -168,6 +171,12 @@ class NodeError(ErrorCode):
     STACK_TOO_LARGE = 12, "the model needs more stack than the device has"
     SELF_TEST_DIFFERS = 13, "a golden row of the model's self-test gave another output"
     SELF_TEST_TOO_SLOW = 14, "the self-test took more ticks than the model's ceiling allows"
+    UNSIGNED = 15, "the image is not signed; sign it with Ed25519 as imgtool does"
+    KEY_UNTRUSTED = 16, "the image is signed by a key that the device does not trust"
+    SIGNATURE_WRONG = 17, "the image's signature is not that of its key over this image"
+    NO_COUNTER = 18, "the image states no security counter"
+    COUNTER_OLDER = 19, "the image's security counter is below the one that the device has reached"
+    WRONG_BOARD = 20, "this is no firmware, or it was built for another board"
     FLASH_FAILED = 30, "the device's flash could not be written"
 
 

@@ -20,16 +20,19 @@ FLAGS = ("-std=c11", "-O2", "-shared", "-fPIC", "-fvisibility=hidden")
 MAX_PARTS = 1023  # plugin.c's PARTS, less part 0
 
 
-def build_plugin() -> Path:
-    """Path of the plugin, compiled by the host's gcc at the first need and kept by its hash.
+def build_plugin(source: Path = SOURCE) -> Path:
+    """Path of a plugin, compiled by the host's gcc at the first need and kept by its hash.
+
+    Args:
+        source: its one C file.
 
     Raises:
         MissingToolError: gcc is not installed.
         MachineError: gcc refuses the source.
     """
     gcc = require_program("gcc")
-    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
-    plugin = cache_folder() / "profiler" / f"plugin-{key}.so"
+    key = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    plugin = cache_folder() / "profiler" / f"{source.stem}-{key}.so"
     if plugin.exists():
         return plugin
     plugin.parent.mkdir(parents=True, exist_ok=True)
@@ -37,14 +40,14 @@ def build_plugin() -> Path:
     with tempfile.TemporaryDirectory(dir=plugin.parent) as folder:
         built = Path(folder) / plugin.name
         run = subprocess.run(
-            [gcc, *FLAGS, str(SOURCE), "-o", str(built)],
+            [gcc, *FLAGS, str(source), "-o", str(built)],
             capture_output=True,
             text=True,
             check=False,
         )
         if run.returncode != 0:
             raise MachineError(
-                f"{gcc} cannot compile {SOURCE.name}: {run.stderr.strip()[-500:]}",
+                f"{gcc} cannot compile {source.name}: {run.stderr.strip()[-500:]}",
                 hint="the profiler needs a gcc that makes shared objects for this machine",
             )
         built.replace(plugin)

@@ -15,13 +15,17 @@ from typer.core import TyperGroup
 import jouleloop
 from jouleloop.cli.bench import bench
 from jouleloop.cli.board import board
+from jouleloop.cli.bundle import bundle_app
 from jouleloop.cli.demo import demo
 from jouleloop.cli.devices import devices
 from jouleloop.cli.doctor import doctor
 from jouleloop.cli.export import export
 from jouleloop.cli.flash import flash
+from jouleloop.cli.keys import keys_app
 from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
+from jouleloop.cli.plan import plan_app
+from jouleloop.cli.powercut import powercut
 from jouleloop.cli.profile import profile
 from jouleloop.cli.run import run
 from jouleloop.cli.scenarios import scenarios_app
@@ -57,9 +61,13 @@ app.add_typer(train_app, name="train")
 app.command("export")(export)
 app.command("bench")(bench)
 app.command("board")(board)
+app.add_typer(bundle_app, name="bundle")
 app.command("demo")(demo)
 app.command("flash")(flash)
+app.add_typer(keys_app, name="keys")
 app.command("monitor")(monitor)
+app.add_typer(plan_app, name="plan")
+app.command("powercut")(powercut)
 app.command("profile")(profile)
 app.command("run")(run)
 app.add_typer(scenarios_app, name="scenarios")

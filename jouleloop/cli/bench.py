@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from jouleloop.cli.keys import TrustOption, make_first_key, read_trusted
 from jouleloop.cli.output import JsonFlag, console, print_json, print_wide, progress_bar
 from jouleloop.errors import OverBudgetError
 
@@ -21,18 +21,22 @@ if TYPE_CHECKING:
     from hil_tests.world_result import WorldsResult
 
 
-class TargetName(StrEnum):
-    """Where the model runs."""
-
-    QEMU = "qemu"
-    LOCAL = "local"
+def _target(value: str) -> str:
+    if value in ("qemu", "local") or (value.startswith("serial:") and value != "serial:"):
+        return value
+    raise typer.BadParameter(f"{value!r} is not qemu, local or serial:PORT")
 
 
 def bench(
     bundle: Annotated[Path, typer.Argument(help="A bundle, NAME.jlb.")],
     target: Annotated[
-        TargetName, typer.Option(help="Run on the emulated board, or on this machine by LiteRT.")
-    ] = TargetName.QEMU,
+        str,
+        typer.Option(
+            parser=_target,
+            metavar="qemu|local|serial:PORT",
+            help="Run on the emulated board, on this machine by LiteRT, or on the board there.",
+        ),
+    ] = "qemu",
     device: Annotated[
         str | None,
         typer.Option(help="Emulated board; default: the bundle's own, or one with its core."),
@@ -63,6 +67,7 @@ def bench(
     out: Annotated[
         Path | None, typer.Option(help="Folder for result.json and report.html.")
     ] = None,
+    trust: TrustOption = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Run a bundle's model on a target against generated returns, and measure it.
@@ -86,11 +91,15 @@ def bench(
 
     _check_options(worlds, ticks, budget_joules, budget_bytes)
     loaded = read_bundle(bundle)
+    trusted = read_trusted(trust or [])
+    kind = target.partition(":")[0]
+    if target == "qemu":
+        make_first_key()
     if worlds is not None:
-        name = f"{loaded.name}-{loaded.device_id}-{target}-worlds-seed{seed}"
+        name = f"{loaded.name}-{loaded.device_id}-{kind}-worlds-seed{seed}"
         folder = out or Path("out/bench") / name
         options = {
-            "target": str(target),
+            "target": target,
             "device": device,
             "scenarios": scenarios,
             "ticks": ticks,
@@ -98,19 +107,21 @@ def bench(
             "limits": Limits(budget_joules, budget_bytes),
             "broker": broker,
             "out": folder,
+            "trust": trusted,
         }
         _bench_worlds(loaded, worlds, options, json_output)
         return
-    folder = out or Path("out/bench") / f"{loaded.name}-{loaded.device_id}-{target}-seed{seed}"
+    folder = out or Path("out/bench") / f"{loaded.name}-{loaded.device_id}-{kind}-seed{seed}"
     with progress_bar("scenarios") as progress:
         result = run_session(
             loaded,
-            str(target),
+            target,
             device=device,
             scenarios=10 if scenarios is None else scenarios,
             seed=seed,
             broker=broker,
             out=folder,
+            trust=trusted,
             progress=progress,
         )
     if json_output:

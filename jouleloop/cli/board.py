@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jouleloop.cli.keys import TrustOption, make_first_key, read_trusted
 from jouleloop.cli.output import JsonFlag, console, print_json, progress_console
 
 FLASH_FOLDER = Path("out/boards")
@@ -18,13 +19,15 @@ def board(
         Path | None,
         typer.Option(help="File that keeps its flash; default: out/boards/DEVICE.flash."),
     ] = None,
+    trust: TrustOption = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Start an emulated board with our firmware, and keep it running until interrupted.
 
     QEMU boots the very firmware that a board of this kind gets. Its serial port is printed first:
     `jouleloop flash` and the stock tools (smpmgr, smpclient) talk to it there. What is stored in
-    its flash is still there when it is started again on the same file.
+    its flash is still there when it is started again on the same file. It takes models that are
+    signed by your keys (`jouleloop keys`), and by those of --trust.
 
     Example: jouleloop board mps2-an386
     """
@@ -35,7 +38,9 @@ def board(
     if flash is None:
         FLASH_FOLDER.mkdir(parents=True, exist_ok=True)
         flash = FLASH_FOLDER / f"{profile.id}.flash"
-    with Emulator(profile, flash) as emulator:
+    trusted = read_trusted(trust or [])
+    make_first_key()
+    with Emulator(profile, flash, trust=trusted) as emulator:
         record = {
             "device": profile.id,
             "port": emulator.port,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jouleloop.cli.bench import print_result
+from jouleloop.cli.keys import make_first_key
 from jouleloop.cli.output import JsonFlag, console, print_json, progress_bar
 
 
@@ -30,6 +31,7 @@ def demo(
     import device_profiles
     from jouleloop.demo import run_demo
 
+    make_first_key()
     made = run_demo(
         out,
         device=device_profiles.DEFAULT_DEVICE,

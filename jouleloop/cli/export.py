@@ -11,6 +11,7 @@ from rich.table import Table
 
 from export.graph import Rounding
 from export.optimize import Optimize
+from jouleloop.cli.keys import make_first_key
 from jouleloop.cli.output import JsonFlag, console, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ def export(
     optimize: Annotated[
         Optimize, typer.Option(help="Fewest instructions, or the smallest arena.")
     ] = Optimize.SPEED,
+    key: Annotated[
+        Path | None, typer.Option(help="Signing key file; default: yours (`jouleloop keys`).")
+    ] = None,
+    security_counter: Annotated[
+        int,
+        typer.Option(
+            min=0, max=2**32 - 1, help="Devices that served a higher one refuse this model."
+        ),
+    ] = 0,
     dump: Annotated[
         Path | None, typer.Option(help="Folder for every stage of the compiler.")
     ] = None,
@@ -64,10 +74,12 @@ def export(
     All three hold the same quantised graph with the same scales. A model that exceeds the device's
     flash or RAM, or the joules that you allow per decision, is refused with the numbers. Joules are
     modelled from the profile's sourced figures; without a joule budget they are reported only.
+    The native module is signed; the first export makes your key.
 
     Example: jouleloop export out/policy --device mps2-an386 --out out/policy.jlb
     """
     import device_profiles
+    from edge_runtime.key_folder import read_signing_key
     from edge_runtime.wire.bundle import write_bundle
     from export.budget import Budget
     from export.pipeline import ExportOptions, export_model
@@ -76,9 +88,13 @@ def export(
     if battery is not None and budget_joules is not None:
         raise typer.BadParameter("give --budget-joules or --battery-joules, not both")
     budget = Budget(budget_flash, budget_ram, budget_joules, battery)
-    options = ExportOptions(rounding, native, budget, dump, optimize)
+    profile = device_profiles.load(device)
+    signing_key = None if key is None else read_signing_key(key)
+    if signing_key is None and native is not False and profile.core.kernel_class is not None:
+        make_first_key()
+    options = ExportOptions(rounding, native, budget, dump, optimize, signing_key, security_counter)
     with progress_bar("export") as progress:
-        bundle = export_model(model, device_profiles.load(device), options, progress=progress)
+        bundle = export_model(model, profile, options, progress=progress)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bundle(bundle, out)
     if json_output:

@@ -8,14 +8,11 @@ nodes random decisions never fell below 0.34; disposing of everything crossed th
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenarios.world.products import Disposition
-from scenarios.world.values import item_values
+from scenarios.world.stakes import stakes
 
 if TYPE_CHECKING:
     from scenarios.world.arrays import World
@@ -28,45 +25,6 @@ WINDOW_TICKS = 48
 FEWEST_DECISIONS = 48
 
 
-@dataclass(frozen=True)
-class Tally:
-    """Decisions of a tick, or of several: how many, and what they were worth, USD."""
-
-    decisions: int
-    worst: float
-    got: float
-    best: float
-
-    @property
-    def quality(self) -> float:
-        """0 for the worst disposition of every item, 1 for the best; 1 where nothing was at stake.
-
-        >>> Tally(2, 10.0, 15.0, 20.0).quality
-        0.5
-        """
-        span = self.best - self.worst
-        return (self.got - self.worst) / span if span > 0 else 1.0
-
-
-def tally(world: World, items: Items, flows: Flows, number: int) -> Tally:
-    """What the decisions of one tick on the items of scenario `number` were worth."""
-    mine = items.scenario[flows.items] == number
-    members, executed = flows.items[mine], flows.executed[mine]
-    law, tick = world.law, flows.tick
-    value = item_values(
-        items.product[members],
-        flows.quality[mine],
-        law.landfill_tax[tick, number],
-        law.virgin_tax[tick, number],
-    )
-    got = value[np.arange(len(members)), executed].sum()
-    banned = law.landfill_ban[tick, number, items.product[members]]
-    value[banned, Disposition.DISPOSE] = value[banned, : Disposition.DISPOSE].min(axis=1)
-    return Tally(
-        len(members), float(value.min(axis=1).sum()), float(got), float(value.max(axis=1).sum())
-    )
-
-
 class CatastropheLine:
     """Watches scenario 0 of a batch; call it after every tick, and it says whether to end.
 
@@ -77,18 +35,20 @@ class CatastropheLine:
 
     def __init__(self, world: World, items: Items) -> None:
         self._world, self._items = world, items
-        self._window: deque[Tally] = deque(maxlen=WINDOW_TICKS)
+        # Decisions, worst, got, best of the last ticks.
+        self._window = np.zeros((WINDOW_TICKS, 4))
         self.crossed_at: int | None = None
 
     def __call__(self, flows: Flows, _: State) -> bool:
         """Whether the decisions of the window have fallen below the line."""
-        self._window.append(tally(self._world, self._items, flows, 0))
-        window = Tally(
-            sum(t.decisions for t in self._window),
-            sum(t.worst for t in self._window),
-            sum(t.got for t in self._window),
-            sum(t.best for t in self._window),
+        tick = stakes(self._world, self._items, flows)
+        self._window[flows.tick % WINDOW_TICKS] = (
+            tick.decisions[0],
+            tick.worst[0],
+            tick.got[0],
+            tick.best[0],
         )
-        if window.decisions >= FEWEST_DECISIONS and window.quality < LEVEL:
+        decisions, worst, got, best = self._window.sum(axis=0).tolist()
+        if decisions >= FEWEST_DECISIONS and got - worst < LEVEL * (best - worst):
             self.crossed_at = flows.tick
         return self.crossed_at is not None

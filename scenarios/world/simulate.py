@@ -130,40 +130,60 @@ def run_world(
     """
     state = initial_state(world, items)
     controller.reset(world, items)
-    series: dict[str, list[Floats]] = {name: [] for name in (*_BY_TICK, "disposed_kg")}
-    edge_kg = np.zeros(world.edges)
-    extracted, disposed, throughput = (np.zeros(world.nodes) for _ in range(3))
-    decided, executed, quality = [], [], []
+    recorder = Recorder(world, items)
     for _ in range(world.ticks):
         flows = step(world, items, state, controller)
-        for name in _BY_TICK:
-            series[name].append(getattr(flows, name))
-        lost = flows.disposed.sum(axis=1)
-        series["disposed_kg"].append(world.sum_nodes(lost))
-        edge_kg += flows.sent.sum(axis=1)
-        extracted += flows.extracted.sum(axis=1)
-        disposed += lost
-        throughput += flows.throughput
-        decided.append(flows.items)
-        executed.append(flows.executed)
-        quality.append(flows.quality)
+        recorder.add(flows)
         if watch is not None:
             watch(flows, state)
         if stop is not None and stop(flows, state):
             break
-    return Run(
-        world=world,
-        items=items,
-        state=state,
-        **{name: np.stack(values) for name, values in series.items()},
-        edge_kg=edge_kg,
-        node_extracted_kg=extracted,
-        node_disposed_kg=disposed,
-        throughput_kg=throughput,
-        decided=np.concatenate(decided),
-        executed=np.concatenate(executed),
-        decided_quality=np.concatenate(quality),
-    )
+    return recorder.run(state)
+
+
+class Recorder:
+    """Collects the flows of ticks into a `Run`.
+
+    Args:
+        world: the batch.
+        items: its returns.
+    """
+
+    def __init__(self, world: World, items: Items) -> None:
+        self._world, self._items = world, items
+        self._series: dict[str, list[Floats]] = {name: [] for name in (*_BY_TICK, "disposed_kg")}
+        sizes = (world.edges, world.nodes, world.nodes, world.nodes)
+        self._sums = tuple(np.zeros(size) for size in sizes)
+        self._decided: list[tuple[Integers, Integers, Floats]] = []
+
+    def add(self, flows: Flows) -> None:
+        """Remember a tick."""
+        lost = flows.disposed.sum(axis=1)
+        for name in _BY_TICK:
+            self._series[name].append(getattr(flows, name))
+        self._series["disposed_kg"].append(self._world.sum_nodes(lost))
+        tick = (flows.sent.sum(axis=1), flows.extracted.sum(axis=1), lost, flows.throughput)
+        for total, part in zip(self._sums, tick, strict=True):
+            np.add(total, part, out=total)
+        self._decided.append((flows.items, flows.executed, flows.quality))
+
+    def run(self, state: State) -> Run:
+        """What happened up to now; at least one tick must have been added."""
+        edge_kg, extracted, disposed, throughput = (total.copy() for total in self._sums)
+        decided, executed, quality = zip(*self._decided, strict=True)
+        return Run(
+            world=self._world,
+            items=self._items,
+            state=state,
+            **{name: np.stack(values) for name, values in self._series.items()},
+            edge_kg=edge_kg,
+            node_extracted_kg=extracted,
+            node_disposed_kg=disposed,
+            throughput_kg=throughput,
+            decided=np.concatenate(decided),
+            executed=np.concatenate(executed),
+            decided_quality=np.concatenate(quality),
+        )
 
 
 def item_history(run: Run, item: int) -> list[tuple[int, str]]:

@@ -32,6 +32,10 @@ SALEABLE_QUALITY = 0.40  # below it nobody buys an item as it is
 REMANUFACTURED_SHARE = 0.65
 # An item loses this share of its quality in a remanufacture, material in a recycling.
 QUALITY_LOSS = 0.05
+# By product, from one unit that is recycled. A table, since the sum of a row then does not depend
+# on how many rows there are beside it.
+RECOVERED_KG = (BILL_KG * RECYCLING_YIELD * DISASSEMBLY_YIELD).sum(axis=1)
+RECOVERED_USD = (BILL_KG * RECYCLING_YIELD * DISASSEMBLY_YIELD) @ MATERIAL_USD_PER_KG
 
 
 def sales_usd(product: Integers, quality: Floats) -> Floats:
@@ -70,7 +74,6 @@ def item_values(
         virgin_tax: USD per kg, now.
     """
     value = sales_usd(product, quality) - handling_usd(product, quality)
-    recovered = BILL_KG[product] * RECYCLING_YIELD * DISASSEMBLY_YIELD
-    value[:, 2] += recovered @ MATERIAL_USD_PER_KG + virgin_tax * recovered.sum(axis=1)
+    value[:, 2] += RECOVERED_USD[product] + virgin_tax * RECOVERED_KG[product]
     value[:, 3] -= (LANDFILL_USD_PER_KG + landfill_tax) * MASS_KG[product]
     return value

@@ -20,6 +20,7 @@ from edge_runtime.wire.smp import ImageError, NodeError, ProtocolError
 from hil_tests.emulator import Emulator
 from jouleloop.errors import DeviceRefusedError, DeviceTimeoutError, InputError
 from tests.edge_runtime.tiny_module import FAIL, TRAP, TinyModule, step
+from tests.keys import KEY, STRANGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +102,10 @@ GOOD = TinyModule(size=8)
 CRC = profile_crc32("mps2-an386")
 
 
+# From the end, where the SHA-256 begins: behind it lie key hash and signature.
+HASH_AT = -(32 + 4 + 32 + 4 + 64)
+
+
 def _altered(image: bytes, at: int) -> bytes:
     altered = bytearray(image)
     altered[at] ^= 1
@@ -113,9 +118,18 @@ REFUSED: dict[str, tuple[Callable[[], bytes], smp.ErrorCode]] = {
     "no image": (lambda: bytes(64), ImageError.INVALID_MAGIC),
     "no header": (lambda: GOOD.image()[:20], ImageError.INVALID_HEADER),
     "cut in the payload": (lambda: GOOD.image()[:150], ImageError.NO_TLVS),
-    "cut in the hash": (lambda: GOOD.image()[:-1], NodeError.HASH_MISMATCH),
+    "cut in the signature": (lambda: GOOD.image()[:-1], NodeError.SIGNATURE_WRONG),
     "altered payload": (lambda: _altered(GOOD.image(), 60), NodeError.HASH_MISMATCH),
-    "altered hash": (lambda: _altered(GOOD.image(), -1), NodeError.HASH_MISMATCH),
+    "altered hash": (lambda: _altered(GOOD.image(), HASH_AT), NodeError.HASH_MISMATCH),
+    "altered signature": (lambda: _altered(GOOD.image(), -1), NodeError.SIGNATURE_WRONG),
+    "unsigned": (lambda: GOOD.image(signing_key=None), NodeError.UNSIGNED),
+    "another key": (lambda: GOOD.image(signing_key=STRANGER), NodeError.KEY_UNTRUSTED),
+    "another key under the name of ours": (
+        lambda: GOOD.image(signing_key=STRANGER).replace(
+            STRANGER.public.key_hash, KEY.public.key_hash
+        ),
+        NodeError.SIGNATURE_WRONG,
+    ),
     "target: core": (
         lambda: GOOD.image(target=Target(int(KernelClass.MVE), M4)),
         NodeError.WRONG_CORE,

@@ -27,6 +27,7 @@ from edge_runtime.wire.smp import (
 )
 from tests.edge_runtime.host_board import ARENA_BYTES, ERASE_BYTES, SLOT_BYTES, HostBoard
 from tests.edge_runtime.tiny_module import FAIL, HOST, TinyModule, step
+from tests.keys import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,7 +217,7 @@ def _patched(at: int, value: int) -> bytes:
     """An image of a module with one 32-bit field changed."""
     module = bytearray(_module(size=3).build())
     struct.pack_into("<I", module, at, value)
-    return make_image(bytes(module), version=Version(1), target=Target(SCALAR, 0))
+    return make_image(bytes(module), version=Version(1), target=Target(SCALAR, 0), signing_key=KEY)
 
 
 TENSORS_AT, SELF_TEST_AT = 80, 80 + 2 * 28
@@ -231,11 +232,13 @@ BAD_MODULES: dict[str, tuple[Callable[[], bytes], int]] = {
     "core": (lambda: _module(kernel_class=KernelClass.MVE).image(), NodeError.WRONG_CORE),
     "ISA": (lambda: _module(isa=Isa.THUMB2).image(), NodeError.ISA_MISSING),
     "too short": (
-        lambda: make_image(b"JLM1", version=Version(1), target=Target(SCALAR, 0)),
+        lambda: make_image(b"JLM1", version=Version(1), target=Target(SCALAR, 0), signing_key=KEY),
         NodeError.MODULE_MALFORMED,
     ),
     "magic": (
-        lambda: make_image(bytes(200), version=Version(1), target=Target(SCALAR, 0)),
+        lambda: make_image(
+            bytes(200), version=Version(1), target=Target(SCALAR, 0), signing_key=KEY
+        ),
         NodeError.MODULE_MALFORMED,
     ),
     "reserved": (lambda: _module(reserved=1).image(), NodeError.MODULE_MALFORMED),
@@ -302,13 +305,13 @@ def test_bad_modules_are_refused(host_board: HostBoard, name: str) -> None:
 @pytest.mark.parametrize(
     ("at", "content", "code"),
     [
-        (-40, b"\x00\x00", ImageError.NO_TLVS),  # the area's magic
-        (-38, b"\x02\x00", ImageError.INVALID_TLV),  # the area is shorter than its head
-        (-38, b"\xff\xff", ImageError.INVALID_TLV),  # or than what it holds
-        (-38, b"\x06\x00", ImageError.INVALID_TLV),  # an entry's head is cut off
-        (-36, b"\x11\x00", ImageError.HASH_NOT_FOUND),
-        (-34, b"\x1f\x00", ImageError.INVALID_TLV),  # a hash of 31 bytes
-        (-34, b"\xff\xff", ImageError.INVALID_TLV),
+        (-144, b"\x00\x00", ImageError.NO_TLVS),  # the area's magic
+        (-142, b"\x02\x00", ImageError.INVALID_TLV),  # the area is shorter than its head
+        (-142, b"\xff\xff", ImageError.INVALID_TLV),  # or than what it holds
+        (-142, b"\x06\x00", ImageError.INVALID_TLV),  # an entry's head is cut off
+        (-140, b"\x11\x00", ImageError.HASH_NOT_FOUND),
+        (-138, b"\x1f\x00", ImageError.INVALID_TLV),  # a hash of 31 bytes
+        (-138, b"\xff\xff", ImageError.INVALID_TLV),
         (12, b"\xff\xff\xff\xff", ImageError.NO_TLVS),  # payload bytes
         (8, b"\x10\x00", ImageError.INVALID_HEADER),  # header bytes
         (10, b"\x00\x00", ImageError.NO_TLVS),  # protected bytes
@@ -353,7 +356,9 @@ def test_altered_modules_with_a_right_hash_never_harm_the_board(
     fields = [at for at in range(80 + 56 + 16) if not 28 <= at < 32]  # all but the entry
     for _ in range(data.draw(st.integers(1, 3))):
         module[data.draw(st.sampled_from(fields))] = data.draw(st.integers(0, 255))
-    host_board.upload(make_image(bytes(module), version=Version(1), target=Target(SCALAR, 0)))
+    host_board.upload(
+        make_image(bytes(module), version=Version(1), target=Target(SCALAR, 0), signing_key=KEY)
+    )
     assert host_board.ask(WRITE, Group.OS, 0, {"d": "x"}) == {"r": "x"}
 
 
@@ -363,8 +368,8 @@ def test_altered_modules_with_a_right_hash_never_harm_the_board(
 NO_SLOT = 0xFF
 
 
-def _record(sequence: int, boot_id: int, slot: int, trial: int = NO_SLOT) -> bytes:
-    body = struct.pack("<4s6I", b"JLRC", sequence, boot_id, slot, trial, 0, 0)
+def _record(sequence: int, boot_id: int, slot: int, trial: int = NO_SLOT, trials: int = 0) -> bytes:
+    body = struct.pack("<4s3I2H2I", b"JLRC", sequence, boot_id, slot, trial, trials, 0, 0)
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -387,11 +392,11 @@ def test_boots_are_counted_across_blocks(fresh_board: HostBoard) -> None:
         content[start : start + ERASE_BYTES] = records + b"\xff" * 32
         fresh_board.flash.write_bytes(content)
         for n in range(1, 4):
-            fresh_board._start()
+            fresh_board.start()
             assert boot_id() == last + n
             assert _models(fresh_board) == {"8.0.0": True}
             fresh_board.stop()
-        fresh_board._start()
+        fresh_board.start()
 
 
 def boot_id_in(flash: bytearray) -> int:
@@ -405,23 +410,26 @@ def boot_id_in(flash: bytearray) -> int:
     return newest[1]
 
 
-def test_a_model_that_stopped_the_board_is_not_tried_again(fresh_board: HostBoard) -> None:
+@pytest.mark.parametrize(("trials", "models"), [(2, {"1.0.0": True}), (3, {})])
+def test_the_last_model_is_tried_three_times(
+    fresh_board: HostBoard, trials: int, models: dict[str, bool]
+) -> None:
     fresh_board.upload(_module().image(Version(1)))
     fresh_board.upload(_module(body="return 0;", rows=0).image(Version(2)))
     fresh_board.stop()
     content = bytearray(fresh_board.flash.read_bytes())
     # As it is when the board stops in the midst of the trial of slot 0, and slot 1 breaks then.
     content[:ERASE_BYTES] = b"".join(
-        (_record(1, 5, 1), _record(2, 5, 1, trial=0)),
+        (_record(1, 5, 1), _record(2, 5, 1, trial=0, trials=trials)),
     ).ljust(ERASE_BYTES, b"\xff")
     content[2 * SLOT_BYTES + 40] ^= 1
     fresh_board.flash.write_bytes(content)
     for boot in (6, 7):
-        fresh_board._start()
-        assert _models(fresh_board) == {}
+        fresh_board.start()
+        assert _models(fresh_board) == models
         assert fresh_board.ask(READ, Group.NODE, NodeCommand.LEDGER, {})["boot_id"] == boot
         fresh_board.stop()
-    fresh_board._start()
+    fresh_board.start()
 
 
 def test_the_other_model_serves_where_the_recorded_one_breaks(fresh_board: HostBoard) -> None:
@@ -432,10 +440,10 @@ def test_the_other_model_serves_where_the_recorded_one_breaks(fresh_board: HostB
     content[2 * SLOT_BYTES + 40] ^= 1
     fresh_board.flash.write_bytes(content)
     for _ in range(2):
-        fresh_board._start()
+        fresh_board.start()
         assert _models(fresh_board) == {"1.0.0": True}
         fresh_board.stop()
-    fresh_board._start()
+    fresh_board.start()
 
 
 def test_torn_records_are_stepped_over(fresh_board: HostBoard) -> None:
@@ -448,7 +456,7 @@ def test_torn_records_are_stepped_over(fresh_board: HostBoard) -> None:
         torn = _record(10**6, 10**6, 1)[: rng.randrange(1, 31)]
         content[end : end + len(torn)] = torn
         fresh_board.flash.write_bytes(content)
-        fresh_board._start()
+        fresh_board.start()
         assert fresh_board.ask(READ, Group.NODE, NodeCommand.LEDGER, {})["boot_id"] == boot
         assert _models(fresh_board) == {"8.0.0": True}
 

@@ -132,7 +132,7 @@ def test_wear_is_spread(board: HostBoard) -> None:
     ]
     # Every block was opened in the last round.
     assert sorted(serials)[-1] - sorted(serials)[0] == (OUTBOX_BLOCKS - 1) * (ERASE_BYTES // 64)
-    board._start()
+    board.start()
 
 
 def test_an_altered_entry_is_left_out(board: HostBoard) -> None:
@@ -142,7 +142,7 @@ def test_an_altered_entry_is_left_out(board: HostBoard) -> None:
     flash = bytearray(board.flash.read_bytes())
     flash[OUTBOX_AT + 2 * ENTRY_BYTES + 20] ^= 1
     board.flash.write_bytes(flash)
-    board._start()
+    board.start()
     assert [record["seq"] for record in _all(board)] == [1, 3]
 
 
@@ -174,7 +174,7 @@ def test_a_broken_configuration_gives_way_to_the_one_before(board: HostBoard) ->
     flash = bytearray(board.flash.read_bytes())
     flash[CONFIGURATION_AT + ERASE_BYTES + 8] ^= 1
     board.flash.write_bytes(flash)
-    board._start()
+    board.start()
     assert _report_every(board) == 5
     assert _configure(board, 7) == {}
     assert _report_every(board) == 7

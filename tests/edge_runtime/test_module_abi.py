@@ -9,7 +9,8 @@ import pytest
 
 from device_profiles.core import Isa, KernelClass
 from edge_runtime.firmware.build import FOLDER
-from edge_runtime.wire import image, module
+from edge_runtime.firmware.trusted_keys import MAX_KEYS
+from edge_runtime.wire import image, keys, module
 from jouleloop.programs import require_program
 
 if TYPE_CHECKING:
@@ -85,7 +86,15 @@ CONSTANTS = {
     "JL_TLV_PROTECTED_INFO_MAGIC": image.TLV_PROTECTED_INFO_MAGIC,
     "JL_TLV_SHA256": image.TLV_SHA256,
     "JL_TLV_TARGET": image.TLV_TARGET,
+    "JL_TLV_KEY_HASH": image.TLV_KEY_HASH,
+    "JL_TLV_ED25519": image.TLV_ED25519,
+    "JL_TLV_SECURITY_COUNTER": image.TLV_SECURITY_COUNTER,
     "JL_PROFILE_CLASS_MCU": image.PROFILE_CLASS_MCU,
+    "JL_PROFILE_CLASS_FIRMWARE": image.PROFILE_CLASS_FIRMWARE,
+    "JL_SERVICES_VERSION": image.SERVICES_VERSION,
+    "JL_PUBLIC_KEY_BYTES": keys.KEY_BYTES,
+    "JL_SIGNATURE_BYTES": keys.SIGNATURE_BYTES,
+    "JL_MAX_TRUSTED_KEYS": MAX_KEYS,
     "JL_ARENA_ALIGNMENT": image.ALIGNMENT,
 }
 

@@ -16,6 +16,7 @@ from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire import smp
 from edge_runtime.wire.image import Target, Version, make_image, parse_image
 from jouleloop.errors import DeviceRefusedError, DeviceTimeoutError, LinkError
+from tests.keys import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -168,7 +169,7 @@ def test_a_device_that_loses_every_upload(faulty: FaultyDevice) -> None:
         return reply(header, parameters if header.group == 0 else {"off": 0})
 
     faulty.answer = forgetful
-    image = make_image(bytes(5000), version=Version(1), target=Target(2, 0))
+    image = make_image(bytes(5000), version=Version(1), target=Target(2, 0), signing_key=KEY)
     with SerialDevice(faulty.port) as device, pytest.raises(LinkError, match="lost the upload"):
         device.upload_model(image)
 
@@ -176,7 +177,7 @@ def test_a_device_that_loses_every_upload(faulty: FaultyDevice) -> None:
 def test_a_lost_answer_to_the_last_piece_is_no_failure(
     faulty: FaultyDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = make_image(b"small", version=Version(1), target=Target(2, 0))
+    image = make_image(b"small", version=Version(1), target=Target(2, 0), signing_key=KEY)
     active = {"image": 1, "slot": 0, "version": "1.0.0", "hash": parse_image(image).sha256}
 
     def mute_about_uploads(header: smp.Header, _body: dict[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,10 @@ from edge_runtime.wire.module import (
 )
 from edge_runtime.wire.tensor import TensorSpec
 from jouleloop.programs import require_program, zig_command
+from tests.keys import KEY
+
+if TYPE_CHECKING:
+    from edge_runtime.wire.keys import SigningKey
 
 # What a module's C may look like; SIZE is the number of elements in and out.
 STEP = """
@@ -154,7 +159,20 @@ class TinyModule:
         assert len(tensors) == 2 * TENSOR.size
         return (header + tensors + test + rows).ljust(code_at, b"\0") + code
 
-    def image(self, version: Version | None = None, target: Target | None = None) -> bytes:
-        """The module in an image, version 1.2.3, that states the machine's own target."""
+    def image(
+        self,
+        version: Version | None = None,
+        target: Target | None = None,
+        *,
+        signing_key: SigningKey | None = KEY,
+        security_counter: int = 0,
+    ) -> bytes:
+        """The module in a signed image, version 1.2.3, that states the machine's own target."""
         own = Target(int(self.machine.kernel_class), int(self.machine.isa))
-        return make_image(self.build(), version=version or Version(1, 2, 3), target=target or own)
+        return make_image(
+            self.build(),
+            version=version or Version(1, 2, 3),
+            target=target or own,
+            signing_key=signing_key,
+            security_counter=security_counter,
+        )

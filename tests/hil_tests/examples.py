@@ -28,6 +28,7 @@ def a_scenario(year: int = 2030) -> ScenarioResult:
         objective={"model": 96.0, "exact": 100.0, "rule": 81.0, "random": -12.0},
         instructions=(6100, 6140, 6100, 6100, 6100, 6100),
         link_bytes=(131, 131, 131, 131, 131, 131),
+        seconds=(),
     )
 
 

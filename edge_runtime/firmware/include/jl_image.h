@@ -6,6 +6,7 @@
 #define JL_IMAGE_H
 
 #include "jl_cbor.h"
+#include "jl_port.h"
 #include "jl_sha256.h"
 #include "jl_smp_ids.h"
 
@@ -16,9 +17,13 @@
 enum {
     JL_TLV_INFO_MAGIC = 0x6907,
     JL_TLV_PROTECTED_INFO_MAGIC = 0x6908,
+    JL_TLV_KEY_HASH = 0x01,
     JL_TLV_SHA256 = 0x10,
+    JL_TLV_ED25519 = 0x24,
+    JL_TLV_SECURITY_COUNTER = 0x50,
     JL_TLV_TARGET = 0x00A0,
     JL_PROFILE_CLASS_MCU = 1,
+    JL_PROFILE_CLASS_FIRMWARE = 2,
 };
 
 struct jl_image_version {
@@ -39,7 +44,10 @@ struct jl_image_header {
     uint32_t padding;
 };
 
-/** Value of the TLV 0x00A0. */
+/**
+ * Value of the TLV 0x00A0. A firmware's `abi_version` is that of the services that it needs
+ * (jl_services.h), its `isa_features` the CRC-32 (zlib) of its board's profile id.
+ */
 struct jl_image_target {
     uint8_t profile_class;
     uint8_t kernel_class;
@@ -54,6 +62,7 @@ struct jl_image {
     uint32_t bytes; /* of the whole image */
     uint8_t sha256[JL_SHA256_BYTES];
     struct jl_image_target target;
+    uint32_t security_counter;
 };
 
 /** Read the header at the start of an image or of its first piece. */
@@ -63,9 +72,13 @@ jl_status jl_image_read_header(struct jl_bytes content, struct jl_image_header *
 int jl_image_compare_versions(struct jl_image_version a, struct jl_image_version b);
 
 /**
- * Verify the image that starts at `area.data` and ends inside the area: structure, hash, target.
- * What lies behind the image does not matter.
+ * Verify the image that starts at `area.data` and ends inside the area: structure, hash, signature
+ * of a key that the board trusts, target, security counter. What lies behind the image does not
+ * matter. Of the port only its keys and its verify_signature() are used.
  */
-jl_status jl_image_verify(struct jl_bytes area, struct jl_image *image);
+jl_status jl_image_verify(const struct jl_port *port, struct jl_bytes area, struct jl_image *image);
+
+/** Whether a verified image is firmware for this board, and its boot loader can start it. */
+jl_status jl_image_check_firmware(const struct jl_port *port, const struct jl_image *image);
 
 #endif

@@ -64,5 +64,7 @@ jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *req
                               struct jl_cbor_writer *reply);
 jl_status jl_storage_handle(struct jl_node *node, const struct jl_request *request,
                             struct jl_cbor_writer *reply);
+jl_status jl_keys_handle(const struct jl_node *node, const struct jl_request *request,
+                         struct jl_cbor_writer *reply);
 
 #endif

@@ -7,7 +7,9 @@
 #ifndef JL_PORT_H
 #define JL_PORT_H
 
+#include "jl_keys.h"
 #include "jl_module.h"
+#include "jl_services.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,6 +40,11 @@ struct jl_port {
     uint8_t kernel_class;
     /** Instruction set features that a module may use (enum jl_isa). */
     uint32_t isa_features;
+
+    /** The keys whose images this board takes. */
+    const struct jl_trusted_keys *trusted_keys;
+    /** Ed25519: the boot loader's service, or the shim itself where there is no boot loader. */
+    jl_verify_signature_function *verify_signature;
 
     /** The flash that the areas below lie in, mapped for reading and executing. */
     const uint8_t *flash;

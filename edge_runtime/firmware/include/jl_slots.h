@@ -11,7 +11,7 @@
 
 /** What lies in a slot. */
 struct jl_slot {
-    bool is_valid; /* an image whose hash is right */
+    bool is_valid; /* a signed image that was not withdrawn by a higher security counter */
     struct jl_image image;
 };
 

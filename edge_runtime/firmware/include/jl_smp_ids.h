@@ -51,6 +51,7 @@ enum {
     JL_NODE_OUTBOX_READ = 2,
     JL_NODE_OUTBOX_ACKNOWLEDGE = 3,
     JL_NODE_CONFIGURATION = 4,
+    JL_NODE_KEYS = 6,
 };
 
 /**
@@ -130,6 +131,18 @@ typedef enum {
     JL_NODE_ERROR_SELF_TEST_DIFFERS = 4194317,
     /** the self-test took more ticks than the model's ceiling allows */
     JL_NODE_ERROR_SELF_TEST_TOO_SLOW = 4194318,
+    /** the image is not signed; sign it with Ed25519 as imgtool does */
+    JL_NODE_ERROR_UNSIGNED = 4194319,
+    /** the image is signed by a key that the device does not trust */
+    JL_NODE_ERROR_KEY_UNTRUSTED = 4194320,
+    /** the image's signature is not that of its key over this image */
+    JL_NODE_ERROR_SIGNATURE_WRONG = 4194321,
+    /** the image states no security counter */
+    JL_NODE_ERROR_NO_COUNTER = 4194322,
+    /** the image's security counter is below the one that the device has reached */
+    JL_NODE_ERROR_COUNTER_OLDER = 4194323,
+    /** this is no firmware, or it was built for another board */
+    JL_NODE_ERROR_WRONG_BOARD = 4194324,
     /** the device's flash could not be written */
     JL_NODE_ERROR_FLASH_FAILED = 4194334,
 } jl_status;

@@ -36,13 +36,23 @@ static uint32_t entry_crc(const struct entry *entry) {
     return jl_crc32(entry, offsetof(struct entry, crc32));
 }
 
-/** Read what lies at `at` in a block; false: it is no entry, or a torn one. */
-static bool read_entry(const struct jl_port *port, uint32_t block, uint32_t at,
+static void copy_entry(const struct jl_port *port, uint32_t block, uint32_t at,
                        struct entry *entry) {
     uint32_t offset = port->outbox.offset + block * port->erase_bytes + at;
     memcpy(entry, port->flash + offset, sizeof *entry);
+}
+
+/** Whether this is an entry, and a whole one. */
+static bool is_good(const struct entry *entry) {
     bool is_known = entry->magic == DECISION_MAGIC || entry->magic == MARK_MAGIC;
     return is_known && entry->crc32 == entry_crc(entry);
+}
+
+/** Read what lies at `at` in a block; false: it is no entry, or a torn one. */
+static bool read_entry(const struct jl_port *port, uint32_t block, uint32_t at,
+                       struct entry *entry) {
+    copy_entry(port, block, at, entry);
+    return is_good(entry);
 }
 
 static bool is_erased(const struct jl_port *port, uint32_t block, uint32_t at) {
@@ -63,9 +73,10 @@ static bool find_outside(const struct jl_port *port, uint32_t left_out, uint32_t
         for (uint32_t at = 0; block != left_out && at < port->erase_bytes;
              at += (uint32_t)sizeof(struct entry)) {
             struct entry entry;
-            if (!read_entry(port, block, at, &entry) || entry.magic != DECISION_MAGIC ||
-                entry.decision.sequence < from ||
-                (is_found && entry.decision.sequence >= decision->sequence)) {
+            copy_entry(port, block, at, &entry);
+            /* The CRC last: it takes longer than all the rest. */
+            if (entry.magic != DECISION_MAGIC || entry.decision.sequence < from ||
+                (is_found && entry.decision.sequence >= decision->sequence) || !is_good(&entry)) {
                 continue;
             }
             *decision = entry.decision;

@@ -92,5 +92,5 @@ jl_status jl_storage_handle(struct jl_node *node, const struct jl_request *reque
         put_number(reply, "report_every", node->configuration.report_every);
         return JL_OK;
     }
-    return JL_ERROR_NOT_SUPPORTED;
+    return jl_keys_handle(node, request, reply);
 }

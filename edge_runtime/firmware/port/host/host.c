@@ -107,6 +107,8 @@ int main(int argc, char **argv) {
         .profile_id = "host",
         .kernel_class = JL_KERNEL_SCALAR,
         .isa_features = 0,
+        .trusted_keys = &jl_trusted_keys,
+        .verify_signature = jl_ed25519_verify,
         .erase_bytes = ERASE_BYTES,
         .program_bytes = PROGRAM_BYTES,
         .records = {0, 2 * ERASE_BYTES},

@@ -8,6 +8,8 @@ const struct jl_port mps2_board = {
     .profile_id = "mps2-an385",
     .kernel_class = JL_KERNEL_SCALAR,
     .isa_features = JL_ISA_THUMB2,
+    .trusted_keys = &jl_trusted_keys,
+    .verify_signature = jl_ed25519_verify,
 
     .flash = (const uint8_t *)MPS2_FLASH_BASE,
     .erase_bytes = MPS2_FLASH_ERASE_BYTES,

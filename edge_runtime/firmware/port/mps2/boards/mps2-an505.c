@@ -8,6 +8,8 @@ const struct jl_port mps2_board = {
     .profile_id = "mps2-an505",
     .kernel_class = JL_KERNEL_DSP,
     .isa_features = JL_ISA_THUMB2 | JL_ISA_DSP | JL_ISA_FPU_SINGLE,
+    .trusted_keys = &jl_trusted_keys,
+    .verify_signature = jl_ed25519_verify,
 
     .flash = (const uint8_t *)MPS2_FLASH_BASE,
     .erase_bytes = MPS2_FLASH_ERASE_BYTES,

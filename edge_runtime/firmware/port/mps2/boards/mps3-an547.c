@@ -8,6 +8,8 @@ const struct jl_port mps2_board = {
     .profile_id = "corstone-300",
     .kernel_class = JL_KERNEL_MVE,
     .isa_features = JL_ISA_THUMB2 | JL_ISA_DSP | JL_ISA_FPU_SINGLE | JL_ISA_MVE_INTEGER,
+    .trusted_keys = &jl_trusted_keys,
+    .verify_signature = jl_ed25519_verify,
 
     .flash = (const uint8_t *)MPS2_FLASH_BASE,
     .erase_bytes = MPS2_FLASH_ERASE_BYTES,

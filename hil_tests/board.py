@@ -1,0 +1,79 @@
+"""A board with our firmware as a target, emulated or real, driven over its serial port."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import device_profiles
+from edge_runtime.node.serial_device import SerialDevice
+from hil_tests.target import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from device_profiles import DeviceProfile
+    from edge_runtime.wire.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class BoardTarget:
+    """A board that serves the model.
+
+    Args:
+        name: `qemu` or `serial`.
+        description: what stands behind it, for people.
+        board: its profile.
+        device: the line to it.
+    """
+
+    name: str
+    description: str
+    board: DeviceProfile
+    device: SerialDevice
+    ticks_hz: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ticks_hz", self.device.ledger().ticks_hz)
+
+    def infer(self, row: NDArray[np.int8]) -> Reply:
+        """Run the model once.
+
+        An emulator counts instructions, exact to one tick of its cycle source; a real board
+        measures the time that the model's code took, by its own clock.
+        """
+        before = self.device.bytes_sent + self.device.bytes_received
+        answer = self.device.infer(row.tobytes())
+        link_bytes = self.device.bytes_sent + self.device.bytes_received - before
+        output = np.frombuffer(answer.output, np.int8)
+        if self.board.emulator is not None and not self.board.has_silicon:
+            instructions = self.board.emulator.instructions(answer.ticks)
+            return Reply(output, instructions, None, link_bytes)
+        return Reply(output, None, answer.ticks / self.ticks_hz, link_bytes)
+
+
+@contextmanager
+def open_serial(
+    bundle: Bundle, port: str, progress: Callable[[int, int], None] | None = None
+) -> Iterator[BoardTarget]:
+    """Put a bundle's model on the board behind a serial port, and serve from there.
+
+    Args:
+        bundle: the exported model; the board is taken for the device that it was made for.
+        port: path of the serial device or pty.
+        progress: called with (bytes uploaded, bytes in all).
+
+    Raises:
+        BundleError: the bundle has no native module.
+        LinkError: nobody answers there, or the board refused the model.
+    """
+    image = bundle.native
+    with SerialDevice(port) as device:
+        device.upload_model(image, progress=progress)
+        board = device_profiles.load(bundle.device_id)
+        yield BoardTarget("serial", f"{board.name} on {port}", board, device)

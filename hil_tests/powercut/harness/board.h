@@ -1,0 +1,33 @@
+/* A board on the simulated flash: its port, its starts, and what stops it. */
+#ifndef POWERCUT_BOARD_H
+#define POWERCUT_BOARD_H
+
+#include "flash.h"
+#include "jl_node.h"
+
+enum {
+    /** Flash operations of a start after a cut, in all starts that it takes to serve again. */
+    RECOVERY_OPERATIONS = 12,
+    /** A board that stops by itself is started again; more often than that it must not. */
+    MAX_STARTS = 4,
+};
+
+extern const struct jl_port board_port;
+extern struct jl_node board_node;
+
+/** A new board: flash erased, and old things behind the fences. */
+void board_make(uint64_t seed);
+
+/** Whether a piece of flash lies in one of the board's areas. */
+bool board_owns(uint32_t offset, uint32_t bytes);
+
+/** Power on, until the board serves; nothing of the RAM from before is left. */
+void board_start(void);
+
+/** Code that never ends; the board's watchdog starts it again. */
+_Noreturn void board_hang(void);
+
+/** Do what may end in board_hang(); false: it did, and the board was started again. */
+bool board_outlives(void (*action)(void));
+
+#endif

@@ -1,0 +1,118 @@
+#include "board.h"
+#include "client_parts.h"
+#include "engine.h"
+#include "exchange.h"
+
+#include <string.h>
+
+struct promises promises;
+
+void promises_reset(void) {
+    promises = (struct promises){
+        .first = 1,
+        .next = 1,
+        .report_every = 1,
+        .configuring = NOTHING,
+        .model = NOTHING,
+        .next_model = NOTHING,
+    };
+}
+
+void boot_check(void) {
+    request_open();
+    struct jl_bytes reply = request_send(JL_SMP_READ, JL_GROUP_NODE, JL_NODE_LEDGER);
+    uint32_t boot_id = reply_number(reply, "boot_id");
+    if (boot_id <= promises.boot_id) {
+        violate("two starts have number %u", boot_id);
+    }
+    if (boot_id > promises.boot_id + promises.starts) {
+        violate("%u starts after number %u, the board counts %u", promises.starts, promises.boot_id,
+                boot_id);
+    }
+    promises.boot_id = boot_id;
+    promises.starts = 0;
+}
+
+/** Erases and programs of an area. */
+struct wear {
+    uint32_t most_erases; /* of a block */
+    uint32_t least_erases;
+    uint32_t erases;
+    uint32_t programs;
+};
+
+static struct wear measure_wear(uint32_t first_block, uint32_t blocks) {
+    struct wear wear = {.least_erases = UINT32_MAX};
+    for (uint32_t block = first_block; block < first_block + blocks; block++) {
+        uint32_t erases = flash.erases[block];
+        wear.most_erases = erases > wear.most_erases ? erases : wear.most_erases;
+        wear.least_erases = erases < wear.least_erases ? erases : wear.least_erases;
+        wear.erases += erases;
+        wear.programs += flash.programs[block];
+    }
+    return wear;
+}
+
+/** All blocks wear alike, and none is erased before it is full; a cut may cost an erase. */
+static void check_wear(const char *name, uint32_t first_block, uint32_t blocks,
+                       uint32_t programs_per_block) {
+    struct wear wear = measure_wear(first_block, blocks);
+    if (wear.most_erases - wear.least_erases > 1 + promises.cuts) {
+        violate("a block of the %s was erased %u times, another %u", name, wear.most_erases,
+                wear.least_erases);
+    }
+    if (wear.erases > 1 + promises.cuts + wear.programs / programs_per_block) {
+        violate("the %s took %u erases for %u programs", name, wear.erases, wear.programs);
+    }
+}
+
+uint32_t outbox_programs(void) {
+    return measure_wear(OUTBOX_BLOCK, OUTBOX_BLOCKS).programs;
+}
+
+void configuration_check(void) {
+    request_open();
+    struct jl_bytes reply = request_send(JL_SMP_READ, JL_GROUP_NODE, JL_NODE_CONFIGURATION);
+    uint32_t report_every = reply_number(reply, "report_every");
+    if (report_every != promises.report_every && report_every != promises.configuring) {
+        violate("the configuration is %u, neither the old %u nor the new one", report_every,
+                promises.report_every);
+    }
+    promises.report_every = report_every;
+    promises.configuring = NOTHING;
+}
+
+void client_configure(uint32_t report_every) {
+    promises.configuring = report_every;
+    request_open();
+    request_number("report_every", report_every);
+    struct jl_bytes reply = request_send(JL_SMP_WRITE, JL_GROUP_NODE, JL_NODE_CONFIGURATION);
+    if (!reply_is_ok(reply)) {
+        violate("the configuration was refused");
+    }
+    promises.report_every = report_every;
+    promises.configuring = NOTHING;
+}
+
+void client_check(void) {
+    boot_check();
+    configuration_check();
+    models_check();
+    outbox_check(0);
+}
+
+void client_use_everything(void) {
+    client_configure(promises.report_every + 1);
+    client_configure(1);
+    client_update_model(promises.model == MODEL_LAST ? MODEL_LAST_TOO : MODEL_LAST);
+    client_infer();
+    client_infer();
+    client_acknowledge_too_much();
+    client_acknowledge(promises.next - 2);
+}
+
+void client_check_wear(void) {
+    check_wear("records", RECORDS_BLOCK, RECORDS_BLOCKS, ERASE_BYTES / RECORD_BYTES);
+    check_wear("configuration", CONFIGURATION_BLOCK, CONFIGURATION_BLOCKS, 1);
+    check_wear("outbox", OUTBOX_BLOCK, OUTBOX_BLOCKS, OUTBOX_BLOCK_ENTRIES);
+}

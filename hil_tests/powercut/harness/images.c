@@ -1,0 +1,175 @@
+#include "images.h"
+#include "board.h"
+#include "jl_image.h"
+
+#include <string.h>
+
+enum {
+    ROWS = 2,
+    PROTECTED_BYTES = 4 + 4 + sizeof(struct jl_image_target) + 4 + sizeof(uint32_t),
+    TLV_BYTES = 4 + 4 + JL_SHA256_BYTES + 4 + JL_SHA256_BYTES + 4 + JL_SIGNATURE_BYTES,
+    PAYLOAD_BYTES = IMAGE_BYTES - (int)sizeof(struct jl_image_header) - PROTECTED_BYTES - TLV_BYTES,
+};
+
+/** A module as it lies in its image. */
+struct module {
+    struct jl_module_header header;
+    struct jl_module_tensor tensors[2];
+    struct jl_module_self_test test;
+    int8_t inputs[ROWS][MODEL_SIZE];
+    int8_t outputs[ROWS][MODEL_SIZE];
+    uint8_t number;
+    uint8_t rest[3];
+};
+
+struct jl_trusted_keys images_keys;
+struct image models[MODELS];
+struct image altered_model;
+struct image wrong_file;
+struct image forged_model;
+struct image hanging_model;
+
+/* sign.zig */
+void sign_public_key(uint8_t key[JL_PUBLIC_KEY_BYTES]);
+void sign_digest(const uint8_t digest[JL_DIGEST_BYTES], uint8_t signature[JL_SIGNATURE_BYTES]);
+
+static int32_t add(const int8_t *in, int8_t *out, int number) {
+    for (uint32_t index = 0; index < MODEL_SIZE; index++) {
+        out[index] = (int8_t)(in[index] + number);
+    }
+    return 0;
+}
+
+#define DEFINE_MODEL(number)                                                                       \
+    static int32_t add_##number(void *arena, const int8_t *in, int8_t *out) {                      \
+        (void)arena;                                                                               \
+        return add(in, out, MODEL_##number);                                                       \
+    }
+DEFINE_MODEL(OLD)
+DEFINE_MODEL(NEW)
+DEFINE_MODEL(NEWER)
+DEFINE_MODEL(DIFFERS)
+DEFINE_MODEL(LAST)
+DEFINE_MODEL(LAST_TOO)
+
+static int32_t hang(void *arena, const int8_t *in, int8_t *out) {
+    (void)arena;
+    (void)in;
+    (void)out;
+    board_hang();
+}
+
+jl_infer *images_entry(const uint8_t *module, uint32_t entry_offset) {
+    static jl_infer *const entries[MODELS] = {
+        [MODEL_OLD] = add_OLD,           [MODEL_NEW] = add_NEW, [MODEL_NEWER] = add_NEWER,
+        [MODEL_DIFFERS] = add_DIFFERS,   [MODEL_HANGS] = hang,  [MODEL_LAST] = add_LAST,
+        [MODEL_LAST_TOO] = add_LAST_TOO,
+    };
+    uint8_t number = module[entry_offset];
+    return number < MODELS && entries[number] != NULL ? entries[number] : hang;
+}
+
+static struct module make_module(enum model number) {
+    const struct jl_module_tensor tensor = {.rank = 1, .dims = {MODEL_SIZE}, .scale = 1};
+    struct module module = {
+        .header =
+            {
+                .magic = JL_MODULE_MAGIC,
+                .abi_version = JL_MODULE_ABI_VERSION,
+                .header_bytes = sizeof module.header,
+                .kernel_class = JL_KERNEL_SCALAR,
+                .module_bytes = PAYLOAD_BYTES,
+                .arena_bytes = 16,
+                .entry_offset = offsetof(struct module, number),
+                .self_test_offset = offsetof(struct module, test),
+                .input_count = 1,
+                .output_count = 1,
+                .tensors_offset = offsetof(struct module, tensors),
+            },
+        .tensors = {tensor, tensor},
+        .test = {ROWS, 0, offsetof(struct module, inputs), offsetof(struct module, outputs)},
+        .number = (uint8_t)number,
+    };
+    int golden = (int)number + (number == MODEL_DIFFERS ? 1 : 0);
+    for (uint32_t row = 0; row < ROWS; row++) {
+        memset(module.inputs[row], (int)(10 * row), MODEL_SIZE);
+        add(module.inputs[row], module.outputs[row], golden);
+    }
+    return module;
+}
+
+static uint8_t *put(uint8_t *at, const void *data, uint32_t bytes) {
+    memcpy(at, data, bytes);
+    return at + bytes;
+}
+
+static uint8_t *put_pair(uint8_t *at, uint32_t kind, uint32_t bytes) {
+    const uint16_t pair[2] = {(uint16_t)kind, (uint16_t)bytes};
+    return put(at, pair, sizeof pair);
+}
+
+static void hash(const uint8_t *data, uint32_t bytes, uint8_t sha256[JL_SHA256_BYTES]) {
+    struct jl_sha256 state;
+    jl_sha256_begin(&state);
+    jl_sha256_add(&state, data, bytes);
+    jl_sha256_end(&state, sha256);
+}
+
+/** Header, payload and TLVs around a module; filled up with bytes of its own. */
+static void make_image(struct image *image, uint8_t version, const void *start, uint32_t bytes,
+                       struct jl_image_target target) {
+    const struct jl_public_key *signer = &images_keys.keys[0];
+    const struct jl_image_header header = {
+        .magic = JL_IMAGE_MAGIC,
+        .header_bytes = sizeof header,
+        .protected_tlv_bytes = PROTECTED_BYTES,
+        .payload_bytes = PAYLOAD_BYTES,
+        .version = {.major = version},
+    };
+    uint8_t *at = put(image->bytes, &header, sizeof header);
+    at = put(at, start, bytes);
+    for (uint32_t index = bytes; index < PAYLOAD_BYTES; index++) {
+        *at++ = (uint8_t)(index * 7 + version * 31);
+    }
+    at = put_pair(at, JL_TLV_PROTECTED_INFO_MAGIC, PROTECTED_BYTES);
+    at = put_pair(at, JL_TLV_TARGET, sizeof target);
+    at = put(at, &target, sizeof target);
+    at = put_pair(at, JL_TLV_SECURITY_COUNTER, sizeof image->counter);
+    at = put(at, &image->counter, sizeof image->counter);
+    hash(image->bytes, (uint32_t)(at - image->bytes), image->sha256);
+    at = put_pair(at, JL_TLV_INFO_MAGIC, TLV_BYTES);
+    at = put_pair(at, JL_TLV_SHA256, JL_SHA256_BYTES);
+    at = put(at, image->sha256, JL_SHA256_BYTES);
+    at = put_pair(at, JL_TLV_KEY_HASH, JL_SHA256_BYTES);
+    at = put(at, signer->hash, JL_SHA256_BYTES);
+    at = put_pair(at, JL_TLV_ED25519, JL_SIGNATURE_BYTES);
+    sign_digest(image->sha256, at);
+    hash(image->bytes, IMAGE_BYTES, image->file_sha256);
+}
+
+void images_make(void) {
+    images_keys.count = 1;
+    sign_public_key(images_keys.keys[0].key);
+    memset(images_keys.keys[0].hash, 0xA5, sizeof images_keys.keys[0].hash);
+    const struct jl_image_target target = {
+        .profile_class = JL_PROFILE_CLASS_MCU,
+        .kernel_class = JL_KERNEL_SCALAR,
+        .abi_version = JL_MODULE_ABI_VERSION,
+    };
+    for (int number = MODEL_OLD; number < MODELS; number++) {
+        struct module module = make_module((enum model)number);
+        models[number].counter = number < MODEL_LAST ? (uint32_t)number : MODEL_LAST;
+        make_image(&models[number], (uint8_t)number, &module, sizeof module, target);
+    }
+    struct module hanging = make_module(MODEL_HANGS);
+    hanging_model.counter = MODEL_LAST;
+    make_image(&hanging_model, MODEL_HANGS, &hanging, sizeof hanging, target);
+    altered_model = models[MODEL_NEWER];
+    altered_model.bytes[IMAGE_BYTES / 2] ^= 1;
+    hash(altered_model.bytes, IMAGE_BYTES, altered_model.file_sha256);
+    wrong_file = models[MODEL_NEWER];
+    wrong_file.file_sha256[0] ^= 1;
+    forged_model = models[MODEL_NEWER];
+    forged_model.bytes[IMAGE_BYTES - 1] ^= 1;
+    hash(forged_model.bytes, IMAGE_BYTES, forged_model.file_sha256);
+}

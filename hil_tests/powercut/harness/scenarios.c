@@ -1,0 +1,148 @@
+#include "scenarios.h"
+#include "board.h"
+#include "client.h"
+#include "promises.h"
+
+#include <string.h>
+
+enum {
+    /** Entries of the outbox, marks among them. */
+    OUTBOX_ENTRIES = OUTBOX_BLOCKS * OUTBOX_BLOCK_ENTRIES,
+    /** Starts that fill both blocks of records, and begin the first again. */
+    MANY_STARTS = 2 * (ERASE_BYTES / RECORD_BYTES) + 3,
+};
+
+static void start(void) {
+    board_start();
+    client_check();
+}
+
+static void infer(uint32_t times) {
+    for (uint32_t index = 0; index < times; index++) {
+        client_infer();
+    }
+}
+
+/** A board that serves, and has something to lose. */
+static void prepare(void) {
+    start();
+    client_update_model(MODEL_OLD);
+    client_configure(1);
+    infer(2);
+}
+
+static void run_boot(void) {
+    for (uint32_t index = 0; index < MANY_STARTS; index++) {
+        start();
+    }
+}
+
+static void run_first_start(void) {
+    start();
+    client_infer_nothing();
+    client_update_model(MODEL_OLD);
+    client_configure(1);
+    infer(1);
+}
+
+static void nothing(void) {
+}
+
+static void run_model_update(void) {
+    start();
+    client_update_model(MODEL_NEW);
+    client_infer();
+    client_update_model(MODEL_NEWER);
+    client_offer_model(&models[MODEL_OLD]);
+    client_update_model(MODEL_LAST);
+    client_update_model(MODEL_LAST_TOO);
+    start();
+    client_erase_models();
+}
+
+static void offer_hanging_model(void) {
+    client_offer_model(&models[MODEL_HANGS]);
+}
+
+static void run_model_refused(void) {
+    start();
+    client_offer_model(&models[MODEL_DIFFERS]);
+    client_offer_model(&altered_model);
+    client_offer_model(&wrong_file);
+    client_offer_model(&forged_model);
+    client_upload_too_much();
+    if (!board_outlives(offer_hanging_model)) {
+        client_check();
+    }
+    client_infer();
+    start();
+}
+
+/** Two models with one counter; the bits of the one that serves have faded. */
+static void prepare_faded_model(void) {
+    prepare();
+    client_update_model(MODEL_LAST_TOO);
+    client_update_model(MODEL_LAST);
+    client_slot(true)[IMAGE_BYTES / 2] ^= 1;
+    promises.model = MODEL_LAST_TOO;
+}
+
+/** The other slot holds a model that was uploaded whole and not tried yet: it stops the board. */
+static void prepare_no_model(void) {
+    prepare_faded_model();
+    memcpy(client_slot(false), hanging_model.bytes, IMAGE_BYTES);
+    promises.model = NOTHING;
+}
+
+static void run_starts(void) {
+    start();
+    start();
+}
+
+static void run_configuration(void) {
+    start();
+    client_configure(0);
+    client_configure(UINT32_MAX);
+    start();
+    client_configure(0x00FF00FF);
+    client_configure(1);
+}
+
+static void run_outbox(void) {
+    start();
+    infer(3);
+    client_acknowledge(promises.next - 2);
+    infer(2);
+    client_acknowledge(promises.next - 1);
+    start();
+    infer(OUTBOX_ENTRIES / OUTBOX_BLOCKS);
+    client_acknowledge(promises.next - 3);
+}
+
+static void prepare_full_outbox(void) {
+    prepare();
+    infer(OUTBOX_ENTRIES + 3);
+    client_acknowledge(promises.first + 1);
+}
+
+static void run_full_outbox(void) {
+    start();
+    infer(OUTBOX_ENTRIES / OUTBOX_BLOCKS);
+    client_acknowledge(promises.first);
+    infer(OUTBOX_ENTRIES / OUTBOX_BLOCKS);
+    client_acknowledge(promises.next - 1);
+    infer(2);
+}
+
+const struct scenario scenarios[] = {
+    {"boot", prepare, run_boot},
+    {"first-start", nothing, run_first_start},
+    {"model-update", prepare, run_model_update},
+    {"model-refused", prepare, run_model_refused},
+    {"model-faded", prepare_faded_model, run_starts},
+    {"model-hangs", prepare_no_model, run_starts},
+    {"outbox", prepare, run_outbox},
+    {"outbox-full", prepare_full_outbox, run_full_outbox},
+    {"configuration", prepare, run_configuration},
+    {0},
+};

@@ -1,0 +1,261 @@
+"""Single faults, each put into a copy of the firmware's sources: the proof must find every one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jouleloop.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault: a text of one source file and what replaces it.
+
+    Args:
+        name: on the command line.
+        fault: what is wrong then, in a few words.
+        file: path in the firmware's folder.
+        text: occurs exactly once in the file.
+        replacement: takes its place.
+        scenario: one that shows the fault.
+    """
+
+    name: str
+    fault: str
+    file: str
+    text: str
+    replacement: str
+    scenario: str
+
+    def apply(self, folder: Path) -> None:
+        """Put the fault into a copy of the sources.
+
+        Args:
+            folder: a copy of the firmware's folder.
+
+        Raises:
+            InputError: the sources changed, so that the text is not there exactly once.
+        """
+        path = folder / self.file
+        source = path.read_text(encoding="utf-8") if path.is_file() else ""
+        count = source.count(self.text)
+        if count != 1:
+            raise InputError(
+                f"the mutant {self.name} does not fit the firmware: its text occurs {count} times "
+                f"in {self.file}, not once",
+                hint="bring hil_tests/powercut/mutants.py in line with the source",
+            )
+        path.write_text(source.replace(self.text, self.replacement), encoding="utf-8")
+
+
+def find_mutant(name: str) -> Mutant:
+    """The mutant of this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for mutant in MUTANTS:
+        if mutant.name == name:
+            return mutant
+    raise InputError(
+        f"there is no mutant called {name!r}", hint="`jouleloop powercut --list-mutants` names them"
+    )
+
+
+MUTANTS = (
+    Mutant(
+        "counter-raised-before-confirm",
+        "the security counter rises before the new model passed its self-test",
+        "src/slots.c",
+        "    record.trial_slot = (uint16_t)index;\n",
+        "    record.trial_slot = (uint16_t)index;\n"
+        "    record.model_counter = slots->slot[index].image.security_counter;\n",
+        "model-refused",
+    ),
+    Mutant(
+        "confirm-flag-before-hash-check",
+        "the record names the new model before its hash and its self-test are looked at",
+        "src/slots.c",
+        "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
+        "    struct jl_record early = slots->record;\n"
+        "    early.active_slot = index;\n"
+        "    (void)write_record(port, slots, early);\n"
+        "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
+        "model-refused",
+    ),
+    Mutant(
+        "retry-counter-never-stored",
+        "how often the last model stopped the board is not stored: it is tried for ever",
+        "src/slots.c",
+        "record.trials = record.trial_slot == index ? (uint16_t)(record.trials + 1) : 1;",
+        "record.trials = 1;",
+        "model-hangs",
+    ),
+    Mutant(
+        "no-crc-on-outbox-record",
+        "an entry of the outbox counts whatever its CRC says",
+        "src/outbox.c",
+        "return is_known && entry->crc32 == entry_crc(entry);",
+        "return is_known;",
+        "outbox",
+    ),
+    Mutant(
+        "head-pointer-before-record",
+        "the next number is stored before the decision that has it",
+        "src/outbox.c",
+        "    struct entry entry = {.magic = DECISION_MAGIC, .decision = *decision};\n",
+        "    struct entry entry = {.magic = DECISION_MAGIC, .decision = *decision};\n"
+        "    struct entry head = make_mark(outbox->first, outbox->next + 1, outbox->dropped);\n"
+        "    status = put(port, outbox, &head);\n"
+        "    if (status == JL_OK) {\n"
+        "        status = make_room(port, outbox);\n"
+        "    }\n"
+        "    if (status != JL_OK) {\n"
+        "        return status;\n"
+        "    }\n",
+        "outbox",
+    ),
+    Mutant(
+        "erase-of-live-slot-first",
+        "an upload goes to the slot that serves",
+        "src/slots.c",
+        "return slots->active == 0 ? 1 : 0;",
+        "return slots->active == JL_NO_SLOT ? 0 : slots->active;",
+        "model-update",
+    ),
+    Mutant(
+        "configuration-in-place",
+        "the new configuration overwrites the old one",
+        "src/configuration.c",
+        "block_offset(port, (place + 1) % BLOCKS);",
+        "block_offset(port, place);",
+        "configuration",
+    ),
+    Mutant(
+        "torn-word-accepted",
+        "a record of the board counts whatever its CRC says",
+        "src/records.c",
+        "record.magic == RECORD_MAGIC && record.crc32 == record_crc(&record);",
+        "record.magic == RECORD_MAGIC;",
+        "boot",
+    ),
+    Mutant(
+        "no-crc-on-configuration",
+        "a configuration counts whatever its CRC says",
+        "src/configuration.c",
+        "stored.magic == CONFIGURATION_MAGIC &&\n"
+        "                       stored.crc32 == jl_crc32(&stored, offsetof(struct stored, crc32));",
+        "stored.magic == CONFIGURATION_MAGIC;",
+        "configuration",
+    ),
+    Mutant(
+        "acknowledge-in-ram-alone",
+        "what was acknowledged is owed again after a start",
+        "src/outbox.c",
+        "    status = put(port, outbox, &mark);\n"
+        "    if (status == JL_OK) {\n"
+        "        outbox->first = first;\n",
+        "    (void)mark;\n    if (status == JL_OK) {\n        outbox->first = first;\n",
+        "outbox",
+    ),
+    Mutant(
+        "torn-entry-written-over",
+        "the outbox goes on where a power cut left half an entry",
+        "src/outbox.c",
+        "            if (!is_erased(port, outbox->block, at)) {\n",
+        "            if (is_good(&entry)) {\n",
+        "outbox",
+    ),
+    Mutant(
+        "interrupted-erase-not-repeated",
+        "the outbox is served before the block that was being erased is ready",
+        "src/outbox.c",
+        "    (void)make_room(port, outbox);\n}",
+        "}",
+        "outbox-full",
+    ),
+    Mutant(
+        "dropped-twice-after-a-cut",
+        "what an interrupted erase already took is not found again, and not counted",
+        "src/outbox.c",
+        "(void)find_outside(port, block, outbox->first, &kept);",
+        "(void)find_outside(port, UINT32_MAX, outbox->first, &kept);",
+        "outbox-full",
+    ),
+    Mutant(
+        "live-records-erased",
+        "a full block of records is erased to begin it again",
+        "src/records.c",
+        "place = (struct place){.block = (place.block + 1) % BLOCKS, .end = 0};",
+        "place.end = 0;",
+        "boot",
+    ),
+    Mutant(
+        "torn-record-written-over",
+        "a record goes where a power cut left half a record",
+        "src/records.c",
+        "while (place.end < port->erase_bytes && !is_erased(start + place.end, sizeof *record)) {",
+        "while (place.end < port->erase_bytes && is_erased(start, 0) && false) {",
+        "boot",
+    ),
+    Mutant(
+        "start-not-counted",
+        "two starts have the same number",
+        "src/slots.c",
+        "    (void)jl_records_append(port, &slots->record);\n",
+        "",
+        "boot",
+    ),
+    Mutant(
+        "served-before-its-self-test",
+        "the record names the new model before its self-test passed",
+        "src/slots.c",
+        "    record.trial_slot = (uint16_t)index;\n",
+        "    record.trial_slot = (uint16_t)index;\n    record.active_slot = index;\n",
+        "model-refused",
+    ),
+    Mutant(
+        "last-model-given-up-at-once",
+        "a power cut in the trial of the last model that is left erases it",
+        "src/slots.c",
+        "(is_last_resort && record->trials < MAX_TRIALS)",
+        "(is_last_resort && record->trials < 1)",
+        "model-faded",
+    ),
+    Mutant(
+        "other-model-not-tried",
+        "where the model that serves has faded, none serves",
+        "src/slots.c",
+        "        serve_other(port, slots);\n    }\n}",
+        "        (void)serve_other;\n    }\n}",
+        "model-faded",
+    ),
+    Mutant(
+        "live-model-erased-on-request",
+        "the slot that serves can be erased",
+        "src/slots.c",
+        "    if (index == slots->active) {\n        return JL_ERROR_BAD_STATE;\n    }\n",
+        "",
+        "model-update",
+    ),
+    Mutant(
+        "upload-goes-on-with-another-file",
+        "a file that is not the announced one is taken",
+        "src/upload.c",
+        "if (upload->has_sha256 && !is_announced_file(port, upload)) {",
+        "if (!upload->has_sha256 && !is_announced_file(port, upload)) {",
+        "model-refused",
+    ),
+    Mutant(
+        "upload-not-erased-ahead",
+        "an upload is programmed over what lay in the slot",
+        "src/upload.c",
+        "jl_status status = erase_ahead(port, area, offset, offset + data.bytes);",
+        "jl_status status = erase_ahead(port, area, offset, offset);",
+        "model-update",
+    ),
+)

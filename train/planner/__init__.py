@@ -1,0 +1,1 @@
+"""The planner: a conditional diffusion model of plans of a material network."""
