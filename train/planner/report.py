@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import jouleloop
 from jouleloop.errors import InputError
 from jouleloop.programs import die_with_parent, require_package
 from train.planner.verdicts import LINES, Verdict, interval, judge
@@ -129,11 +130,15 @@ def _projection(seed: int) -> Record:
 
 
 def _kept(path: Path, make: Callable[[], Record]) -> Record:
+    """A record that this version made before; or made now, and kept."""
     try:
-        record: Record = json.loads(path.read_text(encoding="utf-8"))
+        kept = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        record = make()
-        _write(path, json.dumps(record) + "\n")
+        kept = {}
+    if kept.get("producer") != jouleloop.__version__:
+        kept = {"producer": jouleloop.__version__, "record": make()}
+        _write(path, json.dumps(kept) + "\n")
+    record: Record = kept["record"]
     return record
 
 
