@@ -55,9 +55,9 @@ def study_seed(folder: Path, settings: Settings, show: Show, *, baselines: bool)
 
     Returns:
         `seed`, `network`, `held_out_plans`, `floor`, `intervals`, `parameters`, `verification`,
-        `steering` (weights and outcomes of some plans), and `samplers`: by name the figures of `evaluate.score` and
-        `projected`: the same after projection at the end, with `feasible` (share of plans with a
-        residual within 1e-5 of the capacity) and `largest_residual`.
+        `steering` (weights and outcomes of some plans), and `samplers`: by name the figures of
+        `evaluate.score`, and `projected`: the same after projection at the end, with `feasible`
+        (share of plans with a residual within 1e-5 of the capacity) and `largest_residual`.
     """
     data = plan_data(settings, folder / f"plans-{settings.seed}.npz", show)
     place = folder / f"seed-{settings.seed}"
