@@ -165,7 +165,7 @@ def build_firmware(
         MachineError: the compiler failed.
     """
     board = board_of(profile)
-    version = version or Version(*map(int, jouleloop.__version__.split(".")[:3]))
+    version = version or own_version()
     signing_key = key_folder().current()
     keys = render_trusted_keys((*key_folder().trusted(), *trust))
     target = ("-target", profile.core.zig_target, f"-mcpu={profile.core.zig_cpu}")
@@ -200,18 +200,40 @@ def build_firmware(
     return built
 
 
-def _link_step(
-    board: Board, profile: DeviceProfile, part: str, program: str, version: Version
-) -> list[str]:
-    """The command that compiles and links a program, `program`.elf."""
-    return zig_command(
-        "cc",
+def compile_step(profile: DeviceProfile, source: Path, made: str) -> list[str]:
+    """The command that compiles one portable source as it is compiled for a device.
+
+    Args:
+        profile: the device.
+        source: below `src` or `boot`.
+        made: name of the object file.
+    """
+    return zig_command("cc", *_c_flags(profile, own_version()), "-c", str(source), "-o", made)
+
+
+def own_version() -> Version:
+    """The version of this program, as an image states it."""
+    return Version(*map(int, jouleloop.__version__.split(".")[:3]))
+
+
+def _c_flags(profile: DeviceProfile, version: Version) -> tuple[str, ...]:
+    return (
         *profile.core.zig_cc_target,
         *C_FLAGS,
         *WARNINGS,
         f'-DJL_FIRMWARE_VERSION="{str(version).partition("+")[0]}"',
         f"-ffile-prefix-map={FOLDER}=firmware",
         f"-I{FOLDER}/include",
+    )
+
+
+def _link_step(
+    board: Board, profile: DeviceProfile, part: str, program: str, version: Version
+) -> list[str]:
+    """The command that compiles and links a program, `program`.elf."""
+    return zig_command(
+        "cc",
+        *_c_flags(profile, version),
         *("-include", str(board.header)),
         *map(str, board.c_sources(part)),
         KEYS_SOURCE,

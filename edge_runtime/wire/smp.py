@@ -82,10 +82,10 @@ class NodeCommand(IntEnum):
     out). While the input is incomplete the answer is {"off": bytes so far}; then the model runs,
     and it is {"out": bytes, "len": output bytes in all, "ticks": uint}. Where "out" holds less
     than "len", read {"off": uint} gives the rest, piece by piece, as {"off", "out"}.
-    LEDGER, read {}: see `edge_runtime.node.serial_device.Ledger`.
+    LEDGER, read {}: see `edge_runtime.node.device_records.Ledger`.
     OUTBOX_READ, read {"seq"?: uint}: the decisions from this sequence on, as many as the answer
     holds: {"first", "next", "dropped", "records": [{"seq", "boot_id", "at", "ticks", "len", "crc",
-    "out"}]}; see `edge_runtime.node.serial_device.Outbox`. An inference that was put into the
+    "out"}]}; see `edge_runtime.node.device_records.Outbox`. An inference that was put into the
     outbox says so: "seq".
     OUTBOX_ACKNOWLEDGE, write {"seq": uint}: all up to and with this one are stored elsewhere; the
     answer is {"first", "next", "dropped"}.

@@ -11,7 +11,8 @@ import pytest
 
 import device_profiles
 from edge_runtime.firmware.build import build_firmware
-from edge_runtime.node.serial_device import Decision, ImageState, SerialDevice
+from edge_runtime.node.device_records import Decision, ImageState
+from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire.image import Version, parse_image
 from hil_tests.emulator import Emulator
 from hil_tests.powercut.emulated import Cut, count_operations, cut_power
