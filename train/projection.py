@@ -114,7 +114,9 @@ def project_states(wanted: Tensor, low: Tensor, high: Tensor, loss: float) -> Te
     """
     pairs = (2, 3)  # mass and energy
     flows = project_flows(
-        wanted[..., :6].unflatten(-1, pairs), low[:6].reshape(pairs), high[:6].reshape(pairs)
+        wanted[..., :6].reshape(*wanted.shape[:-1], *pairs),
+        low[:6].reshape(pairs),
+        high[:6].reshape(pairs),
     )
     return torch.cat([flows.flatten(-2), project_quality(wanted[..., 6:], loss)], dim=-1)
 
