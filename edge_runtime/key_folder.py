@@ -176,7 +176,8 @@ class KeyFolder:
             self.path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         except OSError as error:
             raise KeyFileError(
-                f"cannot make the key folder {self.path}: {error.strerror}"
+                f"cannot make the key folder {self.path}: {error.strerror}",
+                hint="XDG_CONFIG_HOME names another place for it, ~/.config by default",
             ) from error
         file = self.path / f"key-{number}.pem"
         write_signing_key(file, SigningKey.new())

@@ -121,6 +121,8 @@ def export_model(
     step = _Steps(progress)
     is_native = _is_native(profile, options.native)
     limit = joules_limit(options.budget, profile)
+    # Before any work: what cannot be signed need not be compiled.
+    signing_key = (options.signing_key or key_folder().current()) if is_native else None
     dump = Dump(options.dump)
     source = read_source(model, options.rounding)
     dump.graph("frontend", source.graph)
@@ -133,8 +135,8 @@ def export_model(
     golden = make_golden(graph, source.rows)
     step.done()
     files = {ONNX: onnx, TFLITE: tflite, GOLDEN: golden.as_npz()}
-    if is_native:
-        native, cost = _native(graph, profile, options, tflite, golden, dump)
+    if signing_key is not None:
+        native, cost = _native(graph, profile, options, signing_key, tflite, golden, dump)
         files |= native
     else:
         cost = portable_cost(profile, graph)
@@ -160,6 +162,7 @@ def _native(
     graph: QGraph,
     profile: DeviceProfile,
     options: ExportOptions,
+    signing_key: SigningKey,
     tflite: bytes,
     golden: Golden,
     dump: Dump,
@@ -192,7 +195,6 @@ def _native(
     dump.bytes("module.bin", module.content)
     cost = native_cost(profile, program, module, instructions, energy, options.budget)
     version = Version(*map(int, jouleloop.__version__.split(".")[:3]))
-    signing_key = options.signing_key or key_folder().current()
     image = make_image(
         module.content,
         version=version,

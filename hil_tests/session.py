@@ -13,7 +13,7 @@ from hil_tests.board import open_serial
 from hil_tests.local import open_local
 from hil_tests.observation import observation_of
 from hil_tests.profile_bundle import golden_rows, profile_bundle
-from hil_tests.publish import open_publisher
+from hil_tests.publish import WORLD_METRICS, open_publisher
 from hil_tests.qemu import board_for, open_qemu
 from hil_tests.report import write_report
 from hil_tests.world_report import write_world_report
@@ -135,7 +135,9 @@ def run_worlds_session(
         twin = stack.enter_context(open_local(bundle))
         publisher = None
         if broker is not None:
-            publisher = stack.enter_context(open_publisher(broker, opened.measured_id))
+            publisher = stack.enter_context(
+                open_publisher(broker, opened.measured_id, WORLD_METRICS)
+            )
         result = run_worlds(
             bundle,
             opened.target,

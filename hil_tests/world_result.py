@@ -139,4 +139,4 @@ class WorldsResult:
 
     def as_record(self) -> dict[str, Any]:
         """The record for JSON."""
-        return asdict(self)
+        return asdict(self) | {"decisions": list(self.decisions)}

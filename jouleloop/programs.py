@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import multiprocessing
 import os
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -156,3 +158,19 @@ def claim_port(host: str, port: int) -> int:
             hint="choose an address of this machine, and a port above 1023",
         ) from error
     return chosen
+
+
+def die_with_parent() -> None:
+    """End this worker of a process pool when the process that started it is gone, even by a kill.
+
+    The initializer of a pool.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

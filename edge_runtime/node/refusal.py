@@ -9,6 +9,8 @@ from edge_runtime.wire.smp import Group, NodeError
 from jouleloop.errors import DeviceRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_runtime.node.serial_device import Trust
     from edge_runtime.wire.image import Image
 
@@ -25,31 +27,34 @@ _HINTS: dict[int, str] = {
 }
 
 
-def explain_refusal(error: DeviceRefusedError, image: Image, trust: Trust) -> DeviceRefusedError:
+def explain_refusal(
+    error: DeviceRefusedError, image: Image, ask_trust: Callable[[], Trust]
+) -> DeviceRefusedError:
     """The error that says what to do about a refused image.
 
     Args:
         error: what the device said.
         image: what it was offered.
-        trust: whose images it takes.
+        ask_trust: asks the device whose images it takes.
     """
     if error.group != Group.NODE:
         return error
     message, hint = error.message, _HINTS.get(error.code, "")
     if error.code == NodeError.KEY_UNTRUSTED:
-        known = ", ".join(map(short_hash, trust.key_hashes))
+        known = ", ".join(map(short_hash, ask_trust().key_hashes))
         message = (
             f"{error.message}: the image is signed by {short_hash(image.key_hash)}, the device "
             f"trusts {known}"
         )
         hint = (
-            "export the model with --key and the file of a trusted key, or give the board firmware "
-            "that trusts the signer (jouleloop board --trust, docs/security.md)"
+            "export the model with --key and a trusted key's file, or build firmware that trusts "
+            "the signer: --trust and the bundle's public.pem (docs/security.md)"
         )
     elif error.code == NodeError.COUNTER_OLDER:
+        reached = ask_trust().model_counter
         message = (
             f"{error.message}: the image's is {image.security_counter}, the device has reached "
-            f"{trust.model_counter}"
+            f"{reached}"
         )
-        hint = f"export the model with --security-counter {trust.model_counter}"
+        hint = f"export the model with --security-counter {reached}"
     return DeviceRefusedError(message, code=error.code, group=error.group, hint=hint)

@@ -271,7 +271,7 @@ class SerialDevice:
         except DeviceRefusedError as error:
             if error.group != Group.NODE:
                 raise
-            raise explain_refusal(error, parsed, self.trust()) from error
+            raise explain_refusal(error, parsed, self.trust) from error
 
     def _upload(
         self, image: bytes, sha256: bytes, progress: Callable[[int, int], None] | None

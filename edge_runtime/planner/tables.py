@@ -58,9 +58,6 @@ def make_tables(network: Network, arithmetic: Arithmetic) -> Tables:
     """
     coupling = network.incidence @ network.incidence.T
     matrix = coupling + 2.0 * np.eye(len(coupling))
-    # The geometric mean of the extreme eigenvalues' roots: about as many steps for the slow parts
-    # of a plan as for the fast ones.
-    penalty = math.sqrt(float(np.linalg.eigvalsh(matrix).max(initial=2.0)))
     largest = _largest_bound(network) or network.capacity
     span_kg = 2.0 ** math.ceil(math.log2(largest))
     unit_kg = span_kg / 2.0**arithmetic.grid_bits
@@ -77,11 +74,21 @@ def make_tables(network: Network, arithmetic: Arithmetic) -> Tables:
         flow_max=np.floor(network.flow_max / unit_kg).astype(np.int64),
         inflow_max=np.floor(network.inflow_max / unit_kg).astype(np.int64),
         inverse=arithmetic.constant(_symmetric_inverse(matrix)),
-        pull=arithmetic.constant(1.0 / (1.0 + penalty)),
+        pull=arithmetic.constant(1.0 / (1.0 + penalty_of(network))),
         relaxation=arithmetic.constant(RELAXATION),
         in_edges=_adjacent(network.targets, len(network.nodes)),
         out_edges=_adjacent(network.sources, len(network.nodes)),
     )
+
+
+def penalty_of(network: Network) -> float:
+    """How strongly a step of the splitting holds on to the last one.
+
+    The root of the largest eigenvalue of A A^T + 2 came within a fifth of the best of a scan over
+    networks of 8 to 50 nodes.
+    """
+    matrix = network.incidence @ network.incidence.T + 2.0 * np.eye(len(network.nodes))
+    return math.sqrt(float(np.linalg.eigvalsh(matrix).max(initial=2.0)))
 
 
 def _largest_bound(network: Network) -> float:

@@ -77,12 +77,12 @@ class _Cache:
         return built
 
 
-def build_harness(mutant: Mutant | None = None, *, sanitizers: Sequence[str] = ()) -> Path:
+def build_harness(mutant: Mutant | None = None, *, flags: Sequence[str] = ()) -> Path:
     """The harness, built unless these very sources were built before.
 
     Args:
         mutant: the fault to put into the copy of the sources that is compiled.
-        sanitizers: more flags for gcc.
+        flags: more of them for gcc.
 
     Returns:
         An executable in the user's cache.
@@ -101,8 +101,8 @@ def build_harness(mutant: Mutant | None = None, *, sanitizers: Sequence[str] = (
             mutant.apply(work)
         cache = _Cache(work)
         shims = [_build_shim(cache, shim) for shim in SHIMS]
-        objects = [*shims, *_build_objects(cache, sanitizers)]
-        link = [require_program("gcc"), *sanitizers, *map(str, objects), "-o", "powercut"]
+        objects = [*shims, *_build_objects(cache, flags)]
+        link = [require_program("gcc"), *flags, *map(str, objects), "-o", "powercut"]
         return cache.build("powercut", link, "powercut", ())
 
 
@@ -114,14 +114,14 @@ def _build_shim(cache: _Cache, shim: str) -> Path:
     return cache.build(stem, command, f"{stem}.o", inputs)
 
 
-def _build_objects(cache: _Cache, sanitizers: Sequence[str]) -> list[Path]:
+def _build_objects(cache: _Cache, flags: Sequence[str]) -> list[Path]:
     """One object per C file; each depends on that file and on every header."""
     gcc = require_program("gcc")
     headers = [path.read_bytes() for path in sorted(cache.work.rglob("*.h"))]
     objects = []
     for path in sorted(cache.work.rglob("*.c")):
         source = str(path.relative_to(cache.work))
-        command = [gcc, *FLAGS, *sanitizers, "-c", source, "-o", "object.o"]
+        command = [gcc, *FLAGS, *flags, "-c", source, "-o", "object.o"]
         inputs = (path.read_bytes(), *headers)
         objects.append(cache.build(path.stem, command, "object.o", inputs))
     return objects

@@ -68,6 +68,34 @@ def find_mutant(name: str) -> Mutant:
 
 MUTANTS = (
     Mutant(
+        "counter-raised-before-confirm",
+        "the security counter rises before the new model passed its self-test",
+        "src/slots.c",
+        "    record.trial_slot = (uint16_t)index;\n",
+        "    record.trial_slot = (uint16_t)index;\n"
+        "    record.model_counter = slots->slot[index].image.security_counter;\n",
+        "model-refused",
+    ),
+    Mutant(
+        "confirm-flag-before-hash-check",
+        "the record names the new model before its hash and its self-test are looked at",
+        "src/slots.c",
+        "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
+        "    struct jl_record early = slots->record;\n"
+        "    early.active_slot = index;\n"
+        "    (void)write_record(port, slots, early);\n"
+        "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
+        "model-refused",
+    ),
+    Mutant(
+        "retry-counter-never-stored",
+        "how often the last model stopped the board is not stored: it is tried for ever",
+        "src/slots.c",
+        "record.trials = record.trial_slot == index ? (uint16_t)(record.trials + 1) : 1;",
+        "record.trials = 1;",
+        "model-hangs",
+    ),
+    Mutant(
         "no-crc-on-outbox-record",
         "an entry of the outbox counts whatever its CRC says",
         "src/outbox.c",
@@ -186,8 +214,40 @@ MUTANTS = (
         "served-before-its-self-test",
         "the record names the new model before its self-test passed",
         "src/slots.c",
-        "    record.trial_slot = index;\n",
-        "    record.trial_slot = index;\n    record.active_slot = index;\n",
+        "    record.trial_slot = (uint16_t)index;\n",
+        "    record.trial_slot = (uint16_t)index;\n    record.active_slot = index;\n",
+        "model-refused",
+    ),
+    Mutant(
+        "last-model-given-up-at-once",
+        "a power cut in the trial of the last model that is left erases it",
+        "src/slots.c",
+        "(is_last_resort && record->trials < MAX_TRIALS)",
+        "(is_last_resort && record->trials < 1)",
+        "model-faded",
+    ),
+    Mutant(
+        "other-model-not-tried",
+        "where the model that serves has faded, none serves",
+        "src/slots.c",
+        "        serve_other(port, slots);\n    }\n}",
+        "        (void)serve_other;\n    }\n}",
+        "model-faded",
+    ),
+    Mutant(
+        "live-model-erased-on-request",
+        "the slot that serves can be erased",
+        "src/slots.c",
+        "    if (index == slots->active) {\n        return JL_ERROR_BAD_STATE;\n    }\n",
+        "",
+        "model-update",
+    ),
+    Mutant(
+        "upload-goes-on-with-another-file",
+        "a file that is not the announced one is taken",
+        "src/upload.c",
+        "if (upload->has_sha256 && !is_announced_file(port, upload)) {",
+        "if (!upload->has_sha256 && !is_announced_file(port, upload)) {",
         "model-refused",
     ),
     Mutant(

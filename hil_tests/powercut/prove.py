@@ -111,7 +111,7 @@ def prove(
     seed: int = 1,
     scenarios: Sequence[str] = (),
     mutant: Mutant | None = None,
-    sanitizers: Sequence[str] = (),
+    flags: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Proof:
     """Cut the power at every flash operation of the scenarios, and again in every recovery.
@@ -120,7 +120,7 @@ def prove(
         seed: 0 to 2**64 - 1; decides which bits a torn operation leaves.
         scenarios: names; none means all.
         mutant: a fault to put into the firmware first, or None for the firmware as it is.
-        sanitizers: flags for gcc, e.g. `-fsanitize=address`.
+        flags: more of them for gcc: sanitizers, another size of the flash's program unit.
         progress: called with (cut points done, cut points in all).
 
     Raises:
@@ -130,7 +130,7 @@ def prove(
     """
     if not 0 <= seed <= MAX_SEED:
         raise InputError(f"seed {seed} is not a number from 0 to {MAX_SEED}")
-    harness = build_harness(mutant, sanitizers=sanitizers)
+    harness = build_harness(mutant, flags=flags)
     known = scenario_names(harness)
     for name in scenarios:
         if name not in known:

@@ -24,6 +24,7 @@ from jouleloop.cli.flash import flash
 from jouleloop.cli.keys import keys_app
 from jouleloop.cli.monitor import monitor
 from jouleloop.cli.output import progress_console
+from jouleloop.cli.plan import plan_app
 from jouleloop.cli.powercut import powercut
 from jouleloop.cli.profile import profile
 from jouleloop.cli.run import run
@@ -64,6 +65,7 @@ app.command("demo")(demo)
 app.command("flash")(flash)
 app.add_typer(keys_app, name="keys")
 app.command("monitor")(monitor)
+app.add_typer(plan_app, name="plan")
 app.command("powercut")(powercut)
 app.command("profile")(profile)
 app.command("run")(run)

@@ -32,7 +32,7 @@ def bench(
     target: Annotated[
         str,
         typer.Option(
-            callback=_target,
+            parser=_target,
             metavar="qemu|local|serial:PORT",
             help="Run on the emulated board, on this machine by LiteRT, or on the board there.",
         ),

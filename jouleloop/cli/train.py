@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from jouleloop.cli.output import (
 
 if TYPE_CHECKING:
     from train.checkpoint import Card
+    from train.planner.settings import Settings
 
 train_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -77,8 +79,12 @@ def policy(
 @train_app.command()
 def planner(
     out: Annotated[
-        Path, typer.Option(help="Folder for the checkpoint; an older checkpoint is replaced.")
-    ] = Path("out/planner"),
+        Path | None,
+        typer.Option(
+            help="Folder for the checkpoint, an older one is replaced; or for the report. "
+            "out/planner or out/planner-report when left out."
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of network, plans, weights and noise.")
     ] = 0,
@@ -86,12 +92,20 @@ def planner(
         Path | None,
         typer.Option(help="File of the scenario to plan for; a generated one when left out."),
     ] = None,
+    pv: Annotated[
+        int | None,
+        typer.Option(metavar="YEAR", help="Plan PV_ICE's photovoltaic network of this year."),
+    ] = None,
     hidden: Annotated[
         int, typer.Option(min=16, max=256, help="Width of the denoiser's hidden layers.")
     ] = 160,
     plans: Annotated[
         int, typer.Option(min=256, help="Plans to simulate; a quarter is held out.")
     ] = 8192,
+    report: Annotated[
+        bool, typer.Option("--report", help="Study several seeds and write an HTML report.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds the report is over.")] = 5,
     json_output: JsonFlag = False,
 ) -> None:
     """Train the planner: a diffusion model that draws a week's plan of a supply chain.
@@ -101,14 +115,23 @@ def planner(
     comes at each number of steps. A run that was interrupted, even by a kill, goes on where it was
     when it is started again, and ends with the same checkpoint. It uses a GPU when there is one.
 
+    With --report it trains one planner per seed and writes report.html: everything that the planner
+    must reach, measured, with intervals over the seeds and every sampler and baseline beside it.
+
     Example: jouleloop train planner --out out/planner --seed 1
     """
     from scenarios.world.file import read
     from train.planner.settings import Settings
     from train.planner.train import train_planner
 
+    if scenario is not None and pv is not None:
+        raise typer.BadParameter("give --scenario or --pv, not both")
     chosen = None if scenario is None else read(scenario)
-    settings = Settings.of(seed=seed, scenario=chosen, plans=plans, hidden=hidden)
+    settings = Settings.of(seed=seed, scenario=chosen, pv_year=pv, plans=plans, hidden=hidden)
+    if report:
+        _planner_report(out or Path("out/planner-report"), settings, seeds, json_output)
+        return
+    out = out or Path("out/planner")
     with progress_bars() as show:
         card = train_planner(out, settings, show)
     if json_output:
@@ -116,6 +139,21 @@ def planner(
     else:
         print_wide(_planner_table(card))
         console.print(f"checkpoint: {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _planner_report(folder: Path, settings: Settings, seeds: int, json_output: bool) -> None:
+    from train.planner.report import FIGURES, PAGE, write_report
+
+    with progress_bar("seeds") as progress:
+        verdicts = write_report(folder, settings, seeds, progress=progress)
+    if json_output:
+        print_json(json.loads((folder / FIGURES).read_text(encoding="utf-8")))
+        return
+    table = Table("what", "target", "measured", "verdict", box=SIMPLE_HEAD, pad_edge=False)
+    for verdict in verdicts:
+        table.add_row(verdict.line.what, verdict.line.target, verdict.measured, verdict.word)
+    print_wide(table)
+    console.print(f"report: {folder / PAGE}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _planner_table(card: Card) -> Table:

@@ -96,9 +96,11 @@ class CircularVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDAr
         Raises:
             ScenarioError: as many seeds or scenarios as environments are wanted.
         """
-        super().reset(seed=seed if isinstance(seed, int) else None)
+        if isinstance(seed, int | np.integer):
+            super().reset(seed=int(seed))
+            seed = [int(seed) + place for place in range(self.num_envs)]
         if seed is not None:
-            seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else [*seed]
+            seeds = [*seed]
             self._check_count("seeds", seeds)
             for place, own in enumerate(seeds):
                 if own is not None:

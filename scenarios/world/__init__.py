@@ -8,7 +8,10 @@
                       factories.py the way forward, booking.py and ledger.py keep the books
     events.py         the discrete-event simulator of the same world
     controllers.py    random, rule, greedy, exact; comply.py executes the nearest compliant action
-    metrics.py        what a run was worth; cycling.py, resilience.py, score.py, pareto.py
+    metrics.py        what a run was worth; cycling.py, resilience.py, score.py, pareto.py;
+                      stakes.py the decisions of a tick, catastrophe.py where a run ends at once
+    observation.py    what a policy on a device sees of an item
+    episode.py        a run an action at a time: node_observation.py, node_action.py, reward.py
     plot.py           pictures of a run
     sweep.py          scenarios × controllers × seeds in a process pool
 

@@ -8,10 +8,11 @@ nodes random decisions never fell below 0.34; disposing of everything crossed th
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
-from scenarios.world.stakes import Stakes, stakes
+import numpy as np
+
+from scenarios.world.stakes import stakes
 
 if TYPE_CHECKING:
     from scenarios.world.arrays import World
@@ -34,19 +35,20 @@ class CatastropheLine:
 
     def __init__(self, world: World, items: Items) -> None:
         self._world, self._items = world, items
-        self._window: deque[Stakes] = deque(maxlen=WINDOW_TICKS)
+        # Decisions, worst, got, best of the last ticks.
+        self._window = np.zeros((WINDOW_TICKS, 4))
         self.crossed_at: int | None = None
 
     def __call__(self, flows: Flows, _: State) -> bool:
         """Whether the decisions of the window have fallen below the line."""
-        self._window.append(stakes(self._world, self._items, flows))
-        decisions = sum(float(tick.decisions[0]) for tick in self._window)
-        quality = Stakes(
-            *(
-                sum(getattr(tick, name) for tick in self._window)
-                for name in ("decisions", "worst", "got", "best")
-            )
-        ).quality
-        if decisions >= FEWEST_DECISIONS and quality[0] < LEVEL:
+        tick = stakes(self._world, self._items, flows)
+        self._window[flows.tick % WINDOW_TICKS] = (
+            tick.decisions[0],
+            tick.worst[0],
+            tick.got[0],
+            tick.best[0],
+        )
+        decisions, worst, got, best = self._window.sum(axis=0).tolist()
+        if decisions >= FEWEST_DECISIONS and got - worst < LEVEL * (best - worst):
             self.crossed_at = flows.tick
         return self.crossed_at is not None

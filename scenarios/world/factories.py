@@ -69,8 +69,8 @@ def make_and_order(
     throughput[world.kind("manufacturing")] = plan.taken
     throughput += mined.sum(axis=1)
     emitted = world.sum_nodes(throughput * world.carbon)
-    slower = np.minimum(1.0, carbon_left / np.where(emitted > 0, emitted, 1.0))
-    slower = np.where(emitted > carbon_left, slower, 1.0)
+    over = emitted > carbon_left
+    slower = np.where(over, carbon_left / np.where(over, emitted, 1.0), 1.0)
     by_node = slower[world.scenario]
     made, residue = _make(view, plan, by_node, sent)
     material = plan.ordered * by_node[mines.source][:, None]

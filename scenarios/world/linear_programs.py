@@ -6,6 +6,7 @@ This file alone calls SciPy, so that the rest needs NumPy alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from scenarios.world.graph import (
     Integers,
 )
 from scenarios.world.products import Disposition
+from scenarios.world.returns import sample_items
 from scenarios.world.schema import STAGES
 from scenarios.world.values import ENERGY_USD_PER_MJ, HAUL_USD_PER_KG_KM, item_values
 
@@ -217,6 +219,17 @@ def solve_bound(world: World, items: Items, number: int) -> Bound:
             hint="raise the capacity of disassembly or recycling",
         )
     return Bound(-float(solution.fun), solution.x.reshape(count, len(Disposition)))
+
+
+@lru_cache(maxsize=64)
+def bound_usd(scenario: Scenario) -> float:
+    """The upper bound on the value of a scenario's first returns, USD; solved once a process.
+
+    Raises:
+        MissingToolError: SciPy is not installed.
+    """
+    world = build_world((scenario,))
+    return solve_bound(world, sample_items(world), 0).value_usd
 
 
 BOUND_KINDS = ("disassembly", "remanufacturing", "recycling")

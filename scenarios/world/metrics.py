@@ -16,7 +16,7 @@ import numpy as np
 
 from scenarios.world.cycling import finn_cycling_index
 from scenarios.world.graph import KIND, RECYCLING_YIELD, REMANUFACTURING_YIELD
-from scenarios.world.linear_programs import first_values, solve_bound
+from scenarios.world.linear_programs import bound_usd, first_values
 from scenarios.world.products import BILL_KG, PRICE_USD, Disposition
 from scenarios.world.recovery import BACK
 from scenarios.world.resilience import recovery_of, service_level
@@ -154,7 +154,7 @@ def decision_quality(run: Run, number: int) -> float:
     worst = np.where(np.isfinite(value), value, np.inf).min(axis=1)
     got = np.where(chosen >= 0, value[np.arange(len(mine)), np.maximum(chosen, 0)], worst)
     got = np.where(np.isfinite(got), got, worst)
-    bound = solve_bound(run.world, run.items, number).value_usd
+    bound = bound_usd(run.world.scenarios[number])
     span = bound - worst.sum()
     return 1.0 if span <= 0 else float(np.clip(1.0 - (bound - got.sum()) / span, 0.0, 1.0))
 

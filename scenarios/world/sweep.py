@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jouleloop.errors import ScenarioError
-from jouleloop.programs import require_package
+from jouleloop.programs import die_with_parent, require_package
 from scenarios.world.controllers import make_controller
 from scenarios.world.generate import make_scenario, scenario_seeds
 from scenarios.world.linear_programs import require_feasible
@@ -133,7 +132,7 @@ def _run(plan: Plan, cells: Iterable[Cell], workers: int) -> Iterator[tuple[Cell
         return
     # Not fork: a copy of a process with threads may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=die_with_parent)
     running: dict[Future[dict[str, Any]], Cell] = {}
     try:
         while waiting or running:
@@ -152,16 +151,3 @@ def run_cell(plan: Plan, cell: Cell) -> dict[str, Any]:
     require_feasible([scenario])
     evaluation = evaluate(scenario, make_controller(cell.controller, cell.repeat))
     return {"scenario_id": scenario.id} | evaluation.as_record()
-
-
-def _die_with_parent() -> None:
-    """End this worker when the process that started it is gone, even by a kill."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

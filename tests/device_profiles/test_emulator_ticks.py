@@ -46,7 +46,7 @@ def build(profile: DeviceProfile, machine: str, folder: Path) -> Path:
     script, elf = folder / "tick_count.ld", folder / "tick_count.elf"
     script.write_text(LINKER_SCRIPT.format(code=place.code, ram=place.ram))
     # Helium would need its coprocessor switched on first.
-    cpu = profile.core.zig_cpu.removesuffix("+mve")
+    cpu = profile.core.zig_cpu.partition("+")[0]
     options = [
         *("-target", "thumb-freestanding-eabi", f"-mcpu={cpu}", "-Os", "-ffreestanding"),
         *("-nostdlib", "-fno-sanitize=undefined", f"-DSTACK_TOP={place.ram + 0x3000:#x}"),

@@ -368,8 +368,8 @@ def test_altered_modules_with_a_right_hash_never_harm_the_board(
 NO_SLOT = 0xFF
 
 
-def _record(sequence: int, boot_id: int, slot: int, trial: int = NO_SLOT) -> bytes:
-    body = struct.pack("<4s6I", b"JLRC", sequence, boot_id, slot, trial, 0, 0)
+def _record(sequence: int, boot_id: int, slot: int, trial: int = NO_SLOT, trials: int = 0) -> bytes:
+    body = struct.pack("<4s3I2H2I", b"JLRC", sequence, boot_id, slot, trial, trials, 0, 0)
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -410,20 +410,23 @@ def boot_id_in(flash: bytearray) -> int:
     return newest[1]
 
 
-def test_a_model_that_stopped_the_board_is_not_tried_again(fresh_board: HostBoard) -> None:
+@pytest.mark.parametrize(("trials", "models"), [(2, {"1.0.0": True}), (3, {})])
+def test_the_last_model_is_tried_three_times(
+    fresh_board: HostBoard, trials: int, models: dict[str, bool]
+) -> None:
     fresh_board.upload(_module().image(Version(1)))
     fresh_board.upload(_module(body="return 0;", rows=0).image(Version(2)))
     fresh_board.stop()
     content = bytearray(fresh_board.flash.read_bytes())
     # As it is when the board stops in the midst of the trial of slot 0, and slot 1 breaks then.
     content[:ERASE_BYTES] = b"".join(
-        (_record(1, 5, 1), _record(2, 5, 1, trial=0)),
+        (_record(1, 5, 1), _record(2, 5, 1, trial=0, trials=trials)),
     ).ljust(ERASE_BYTES, b"\xff")
     content[2 * SLOT_BYTES + 40] ^= 1
     fresh_board.flash.write_bytes(content)
     for boot in (6, 7):
         fresh_board.start()
-        assert _models(fresh_board) == {}
+        assert _models(fresh_board) == models
         assert fresh_board.ask(READ, Group.NODE, NodeCommand.LEDGER, {})["boot_id"] == boot
         fresh_board.stop()
     fresh_board.start()

@@ -19,9 +19,11 @@ from smpclient.requests.image_management import ImageErase, ImageStatesRead, Ima
 from smpclient.requests.os_management import EchoWrite, MCUMgrParametersRead, ResetWrite
 from smpclient.transport.serial import SMPSerialTransport
 
-from edge_runtime.wire.image import Version, parse_image
+from edge_runtime.wire.image import Target, Version, parse_image
 from edge_runtime.wire.smp import NodeError
+from tests.edge_runtime.imgtool import imgtool_sign
 from tests.edge_runtime.tiny_module import TinyModule
+from tests.keys import KEY, STRANGER
 
 if TYPE_CHECKING:
     from edge_runtime.node.serial_device import SerialDevice
@@ -56,7 +58,31 @@ def test_smpmgr(emulator: Emulator, tmp_path: Path) -> None:
     assert "NO_FREE_SLOT" in refused.stdout + refused.stderr
 
 
-async def _drive(port: str, image: bytes, bad: bytes) -> None:
+def test_smpmgr_cannot_bring_in_what_nobody_trusts(emulator: Emulator, tmp_path: Path) -> None:
+    good = tmp_path / "good.bin"
+    good.write_bytes(TinyModule(size=40).image(Version(6, 5, 5)))
+    assert _smpmgr(emulator, "image", "upload", "--slot", "1", str(good)).returncode == 0
+    # Signed by the stock tool, with a key of its own.
+    strange = tmp_path / "strange.bin"
+    module = TinyModule(size=40)
+    target = Target(int(module.machine.kernel_class), int(module.machine.isa)).pack().hex()
+    strange.write_bytes(
+        imgtool_sign(tmp_path, module.build(), STRANGER, counter=1, target_hex=target)
+    )
+    refused = _smpmgr(emulator, "image", "upload", "--slot", "1", str(strange))
+    assert refused.returncode != 0
+    # smpmgr takes every code for one of the group `IMAGE`; group and number are right.
+    said = (refused.stdout + refused.stderr).replace(" ", "")
+    assert ":64>" in said
+    assert f":{int(NodeError.KEY_UNTRUSTED)}>" in said
+    # And by a key that the board trusts.
+    strange.write_bytes(imgtool_sign(tmp_path, module.build(), KEY, counter=0, target_hex=target))
+    assert "version='6.5.5'" in _smpmgr(emulator, "image", "state-read").stdout
+    assert _smpmgr(emulator, "image", "upload", "--slot", "1", str(strange)).returncode == 0
+    assert "version='1.2.3.4'" in _smpmgr(emulator, "image", "state-read").stdout
+
+
+async def _drive(port: str, image: bytes, refused_images: dict[bytes, NodeError]) -> None:
     async with SMPClient(SMPSerialTransport(), port) as client:
         echo = await client.request(EchoWrite(d="Größe"))
         assert success(echo)
@@ -74,10 +100,14 @@ async def _drive(port: str, image: bytes, bad: bytes) -> None:
         assert active.hash == parse_image(image).sha256
         assert active.version == "2.0.0"
 
-        with pytest.raises(SMPUploadError) as refused:
-            _ = [offset async for offset in client.upload(bad, slot=1)]
-        answer = refused.value.args[0]
-        assert (answer.err.group, answer.err.rc) == (64, NodeError.SELF_TEST_DIFFERS)
+        for bad, code in refused_images.items():
+            with pytest.raises(SMPUploadError) as refused:
+                _ = [offset async for offset in client.upload(bad, slot=1)]
+            answer = refused.value.args[0]
+            assert (answer.err.group, answer.err.rc) == (64, code)
+            again = await client.request(ImageStatesRead())
+            assert success(again)
+            assert active.hash in [state.hash for state in again.images if state.active]
 
         # Test and confirm belong to a boot loader that this firmware does not have.
         write = await client.request(ImageStatesWrite(hash=active.hash, confirm=True))
@@ -90,8 +120,15 @@ async def _drive(port: str, image: bytes, bad: bytes) -> None:
 
 def test_smpclient(emulator: Emulator) -> None:
     image = TinyModule(size=100, rows=9).image(Version(2))
-    bad = TinyModule(size=100, rows=9, wrong_rows=True).image(Version(3))
-    asyncio.run(_drive(emulator.port, image, bad))
+    refused_images = {
+        TinyModule(size=100, rows=9, wrong_rows=True).image(
+            Version(3)
+        ): NodeError.SELF_TEST_DIFFERS,
+        TinyModule().image(signing_key=None): NodeError.UNSIGNED,
+        TinyModule().image(signing_key=STRANGER): NodeError.KEY_UNTRUSTED,
+        TinyModule().image()[:-64] + bytes(64): NodeError.SIGNATURE_WRONG,
+    }
+    asyncio.run(_drive(emulator.port, image, refused_images))
 
 
 def test_an_upload_costs_little_more_than_base64(device: SerialDevice) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.wire.bundle import read_bundle
+from edge_runtime.key_folder import read_signing_key, write_signing_key
+from edge_runtime.wire.bundle import PUBLIC_KEY, read_bundle
+from edge_runtime.wire.image import parse_image
 from tests.export.checkpoints import write_checkpoint
+from tests.keys import STRANGER
 
 pytestmark = pytest.mark.host_c
 
@@ -103,3 +106,48 @@ def test_a_folder_that_is_no_checkpoint_exits_1(tmp_path: Path) -> None:
     done = run_export(tmp_path, "--out", tmp_path / "policy.jlb")
     assert done.returncode == 1
     assert "is not a checkpoint: it has no program.pt2" in done.stderr
+
+
+def test_an_export_signs_and_makes_the_first_key(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folder = tmp_path / "config" / "jouleloop" / "keys"
+    # A device without a native module gets nothing signed, and so no key is made.
+    done = run_export(checkpoint, "--device", "raspberry-pi-5", "--out", tmp_path / "pi.jlb")
+    assert done.returncode == 0, done.stderr
+    assert not folder.exists()
+    assert PUBLIC_KEY not in read_bundle(tmp_path / "pi.jlb").files
+
+    first = run_export(checkpoint, "--out", tmp_path / "a.jlb", "--json")
+    assert first.returncode == 0
+    json.loads(first.stdout)
+    assert f"made a signing key: {folder / 'key-1.pem'}" in first.stderr
+    second = run_export(checkpoint, "--out", tmp_path / "b.jlb", "--json")
+    assert second.stderr == ""
+    assert (tmp_path / "a.jlb").read_bytes() == (tmp_path / "b.jlb").read_bytes()
+    bundle = read_bundle(tmp_path / "a.jlb")
+    key = read_signing_key(folder / "key-1.pem")
+    assert bundle.files[PUBLIC_KEY] == key.public.pem
+    image = parse_image(bundle.native)
+    assert image.verify([key.public]) == key.public
+    assert image.security_counter == 0
+
+
+def test_an_export_by_another_key(checkpoint: Path, tmp_path: Path) -> None:
+    file = tmp_path / "release.pem"
+    write_signing_key(file, STRANGER)
+    out = tmp_path / "policy.jlb"
+    arguments = (checkpoint, "--out", out, "--key", file, "--security-counter", "4294967295")
+    assert run_export(*arguments).returncode == 0
+    image = parse_image(read_bundle(out).native)
+    assert image.verify([STRANGER.public]) == STRANGER.public
+    assert image.security_counter == 2**32 - 1
+
+    file.chmod(0o640)
+    refused = run_export(*arguments)
+    assert refused.returncode == 1
+    assert f"others can read the signing key {file}" in refused.stderr
+    assert run_export(checkpoint, "--out", out, "--key", tmp_path / "none.pem").returncode == 1
+    too_large = run_export(checkpoint, "--out", out, "--security-counter", "4294967296")
+    assert too_large.returncode == 2

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from device_profiles.core import KernelClass
-from edge_runtime.node.serial_device import SerialDevice
+from edge_runtime.node.serial_device import SerialDevice, Trust
 from edge_runtime.wire.bundle import Bundle, native_name, write_bundle
 from edge_runtime.wire.image import Version, parse_image
+from edge_runtime.wire.keys import short_hash
+from edge_runtime.wire.smp import NodeError
 from fleet.flash import flash_over_smp
 from jouleloop.errors import BundleError, DeviceRefusedError, LinkError
 from tests.edge_runtime.tiny_module import TinyModule
+from tests.keys import KEY, OTHER_KEY, STRANGER
 from tests.processes import programs_with
 
 if TYPE_CHECKING:
@@ -136,6 +139,35 @@ def test_flash_a_bundle(tmp_path: Path) -> None:
             active = device.active_model()
             assert active is not None
             assert active.version == "1.2.3"
+            assert device.trust() == Trust((KEY.public.key_hash,), 0, 0)
+
+
+def test_a_board_trusts_whom_it_is_told_to(tmp_path: Path) -> None:
+    (tmp_path / "stranger.pem").write_bytes(STRANGER.public.pem)
+    path = tmp_path / "tiny.jlb"
+    write_bundle(_bundle(TinyModule().image(Version(3), signing_key=OTHER_KEY)), path)
+    arguments = ("mps2-an386", "--flash", tmp_path / "flash.bin", "--json")
+    with _board(*arguments, "--trust", "stranger.pem", tag="trust", cwd=tmp_path) as (_, said):
+        port = json.loads(said)["port"]
+        image = TinyModule().image(Version(4), signing_key=STRANGER, security_counter=6)
+        assert flash_over_smp(_bundle(image), port).version == "4.0.0"
+        # The words name both sides, and what to do.
+        done = _jouleloop("flash", path, "--port", port)
+        assert done.returncode == 1
+        for words in (
+            NodeError.KEY_UNTRUSTED.explanation,
+            f"signed by {short_hash(OTHER_KEY.public.key_hash)}",
+            f"trusts {short_hash(KEY.public.key_hash)}, {short_hash(STRANGER.public.key_hash)}",
+            "--trust",
+        ):
+            assert words in done.stderr
+        with pytest.raises(DeviceRefusedError, match="the image's is 5, the device has reached 6"):
+            flash_over_smp(_bundle(TinyModule().image(security_counter=5)), port)
+        with SerialDevice(port) as device:
+            active = device.active_model()
+            assert active is not None
+            assert active.version == "4.0.0"
+            assert device.trust().model_counter == 6
 
 
 def test_flash_says_what_is_wrong(tmp_path: Path) -> None:

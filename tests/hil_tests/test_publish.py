@@ -9,8 +9,8 @@ import pytest
 from fleet.broker import Broker
 from fleet.monitor import Monitor
 from fleet.store import Store
-from hil_tests.publish import METRICS, open_publisher
-from tests.hil_tests.examples import a_result
+from hil_tests.publish import METRICS, WORLD_METRICS, open_publisher
+from tests.hil_tests.examples import a_measure, a_result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,3 +41,21 @@ def test_figures_arrive_with_their_provenance(tmp_path: Path) -> None:
     assert joules.relative_error == pytest.approx(0.3)
     # What the run does not know stays unknown.
     assert metrics["link/bytes"].value is None
+
+
+def test_worlds_have_figures_of_their_own(tmp_path: Path) -> None:
+    measures = (a_measure("score", 0.8), a_measure("material_circularity", 0.7))
+    with (
+        Broker(0) as broker,
+        Store(tmp_path / "telemetry.sqlite") as store,
+        Monitor(broker.url, store) as monitor,
+        open_publisher(broker.url, "local", WORLD_METRICS) as publisher,
+    ):
+        publisher.publish(a_result(measures=measures))
+        assert monitor.wait_complete(20)
+        (node,) = monitor.snapshot().nodes
+    metrics = {metric.name: metric.value for metric in node.metrics}
+    assert metrics["worlds/score"] == 0.8
+    assert metrics["worlds/material_circularity"] == 0.7
+    assert metrics["worlds/service"] is None
+    assert "decisions/circularity" not in metrics

@@ -35,7 +35,7 @@ from train.world_policy import train_world_policy
 
 pytestmark = pytest.mark.qemu
 
-TICKS = 100
+TICKS = 70
 CONTROLLERS = {"model", "random", "rule", "greedy"}
 
 
@@ -92,7 +92,7 @@ def test_cells_are_equal_on_the_board_and_on_this_machine(
     assert same is not None
     assert same.value == 1.0
     cell = emulated.cells[0]
-    assert len(cell.decisions) == len(cell.instructions) == cell.model.metrics.decisions > 50
+    assert len(cell.decisions) == len(cell.instructions) == cell.model.metrics.decisions > 20
     assert set(cell.runs) == CONTROLLERS
     assert min(cell.link_bytes) > 0
     assert local.measure("inference_seconds") is not None
@@ -169,21 +169,14 @@ def test_a_board_that_always_disposes_ends_in_a_catastrophe(
 def test_over_budget_is_a_fail_with_the_figures(
     world_bundle: Bundle, folder: Path, tmp_path: Path
 ) -> None:
+    good = run(world_bundle, "local", folder, tmp_path / "in", limits=Limits(joules=1e-3))
+    assert good.over_budget == ()
+    assert {n for n in good.missing if n.startswith("score.")} == {"score.communication"}
     path = tmp_path / "policy.jlb"
     write_bundle(world_bundle, path)
     command = bench_command(path, folder, tmp_path / "out", "--scenarios", "1", "--ticks", "30")
-    command.append("--json")
-    good = subprocess.run(
-        [*command, "--budget-joules", "1e-3", "--budget-bytes", "1000"],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    record = json.loads(good.stdout)
-    assert record["over_budget"] == []
-    assert not [name for name in record["missing"] if name.startswith("score.")]
     bad = subprocess.run(
-        [*command, "--budget-bytes", "20"], capture_output=True, check=False, text=True
+        [*command, "--json", "--budget-bytes", "20"], capture_output=True, check=False, text=True
     )
     assert bad.returncode == 1
     assert "link_bytes_per_decision is" in bad.stderr

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME = FAMILY = "planner"
 INPUT, OUTPUT = "state", "x0"
+SOURCE = ("kind", "id", "seed", "period_hours")
 DEFAULT_STEPS = 10
 CALIBRATION_PATHS, CALIBRATION_ROWS = 1024, 2048
 CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
@@ -89,7 +90,8 @@ def planner_card(
         producer=f"{PRODUCER}{jouleloop.__version__}",
         details={
             "network": network_record(data.network),
-            "source": data.source,
+            "source": {name: data.source[name] for name in SOURCE},
+            "served": data.source["served"],
             "normalisation": {
                 "mean": normalisation.mean.tolist(),
                 "std": normalisation.std.tolist(),

@@ -35,7 +35,7 @@ class PlanData:
 
     Args:
         network: of all of them.
-        source: where it is from: kind, id, seed, period_hours, for the card.
+        source: where it is from: kind, id, seed, period_hours, for the card; and `served`.
         normalisation: of the training plans.
         moving: which coordinates vary by more than their floor, bool [D].
         states: training state vectors, float32 [n, D].

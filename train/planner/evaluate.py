@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from edge_runtime.planner.projection import ON
 from edge_runtime.planner.residuals import FEASIBLE, residuals
 from train.planner.metrics import compare, sliced_wasserstein
 from train.planner.sampler import sample
@@ -76,7 +77,8 @@ def evaluate(
 def score(data: PlanData, states: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, float]:
     """The figures of one set of drawn states, as they are."""
     plans = data.plans(states)
-    worst = residuals(data.network, plans).largest
+    decided = replace(plans, status=(plans.status >= ON).astype(np.float64))
+    worst = residuals(data.network, decided).largest
     return asdict(compare(data, states, data.held_out_conditions, plans)) | {
         "feasible_loose": float((worst <= LOOSE).mean()),
         "feasible_strict": float((worst <= FEASIBLE).mean()),

@@ -49,16 +49,20 @@ class Settings:
     Args:
         seed: of the network where none is given, of plans, weights and noise.
         scenario: whose network it plans; a generated one of 20 nodes when left out.
+        pv_year: plan the photovoltaic network of this year instead.
         plans: to simulate, a quarter of them held out.
         fit: of the denoiser.
     """
 
     seed: int = 0
     scenario: Scenario | None = None
+    pv_year: int | None = None
     plans: int = 8192
     fit: Fit = field(default_factory=Fit)
 
     @classmethod
-    def of(cls, *, seed: int, scenario: Scenario | None, plans: int, hidden: int) -> Settings:
+    def of(
+        cls, *, seed: int, scenario: Scenario | None, pv_year: int | None, plans: int, hidden: int
+    ) -> Settings:
         """Settings with the default fit but for its width."""
-        return cls(seed, scenario, plans, Fit(hidden=hidden))
+        return cls(seed, scenario, pv_year, plans, Fit(hidden=hidden))

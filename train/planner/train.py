@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import jouleloop
-from edge_runtime.planner.network import Plans
+from edge_runtime.planner.network import Network, Plans
 from jouleloop.errors import ScenarioError
 from jouleloop.programs import require_package
 from scenarios.world.generate import make_scenarios
 from train.checkpoint import Card, new_checkpoint, require_replaceable, write_checkpoint
 from train.planner.data import PlanData, make_plan_data
+from train.planner.pv_network import PERIOD_HOURS, pv_network
+from train.planner.pv_plans import simulate_pv_plans
 from train.planner.scenario_network import PERIOD_TICKS, network_of
 from train.planner.scenario_plans import simulate_plans
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from train.planner.settings import Settings
 
     Show = Callable[[str, int, int], None]
+    Simulate = Callable[[Callable[[int, int], None] | None], tuple[Plans, Any]]
 
 SNAPSHOT, PLANS = "snapshot.pt", "plans.npz"
 NODES = 20
@@ -77,7 +80,7 @@ def train_planner(
     place = out.resolve()
     work = place.with_name(f".{place.name}.training")
     work.mkdir(parents=True, exist_ok=True)
-    data = data or scenario_data(settings, work / PLANS, show)
+    data = data or plan_data(settings, work / PLANS, show)
     keeper = Progress(work / SNAPSHOT, _fingerprint(settings, data), show)
     model = fit_denoiser(data, settings.fit, settings.seed, keeper)
     tables = schedules(settings.fit)
@@ -92,10 +95,26 @@ def train_planner(
     return card
 
 
-def scenario_data(
-    settings: Settings, cache: Path | None = None, show: Show | None = None
-) -> PlanData:
-    """Plans of a scenario's network; kept in `cache`, and read from there by a later run."""
+def plan_data(settings: Settings, cache: Path | None = None, show: Show | None = None) -> PlanData:
+    """Plans to learn from; kept in `cache`, and read from there by a later run.
+
+    Args:
+        settings: whose network and seed.
+        cache: file; nothing is kept when left out.
+        show: as of `train_planner`.
+    """
+    world = _pv_world if settings.pv_year is not None else _scenario_world
+    network, source, simulate = world(settings)
+    key = json.dumps([source, settings.seed, settings.plans, jouleloop.__version__])
+    kept = _read_plans(cache, key)
+    if kept is None:
+        tell = None if show is None else lambda done, total: show("simulate plans", done, total)
+        kept = simulate(tell)
+        _keep_plans(cache, key, *kept)
+    return make_plan_data(network, source, *kept)
+
+
+def _scenario_world(settings: Settings) -> tuple[Network, dict[str, Any], Simulate]:
     scenario = settings.scenario or next(make_scenarios(1, seed=settings.seed, nodes=NODES))
     network = network_of(scenario)
     source = {
@@ -103,14 +122,32 @@ def scenario_data(
         "id": scenario.id,
         "seed": scenario.seed,
         "period_hours": PERIOD_TICKS * scenario.tick_hours,
+        "served": [node.id for node in scenario.nodes if node.kind == "use"],
     }
-    key = json.dumps([source, settings.seed, settings.plans, jouleloop.__version__])
-    kept = _read_plans(cache, key)
-    if kept is None:
-        tell = None if show is None else lambda done, total: show("simulate plans", done, total)
-        kept = simulate_plans(scenario, network, settings.plans, settings.seed, progress=tell)
-        _keep_plans(cache, key, *kept)
-    return make_plan_data(network, source, *kept)
+    count, seed = settings.plans, settings.seed
+    return (
+        network,
+        source,
+        lambda tell: simulate_plans(scenario, network, count, seed, progress=tell),
+    )
+
+
+def _pv_world(settings: Settings) -> tuple[Network, dict[str, Any], Simulate]:
+    year, count, seed = settings.pv_year, settings.plans, settings.seed
+    assert year is not None  # noqa: S101 - asked before
+    network = pv_network(year)
+    source = {
+        "kind": "pv",
+        "id": f"PV_ICE {year}",
+        "seed": seed,
+        "period_hours": PERIOD_HOURS,
+        "served": [node for node in network.nodes if node.startswith("field")],
+    }
+    return (
+        network,
+        source,
+        lambda tell: simulate_pv_plans(network, year, count, seed, progress=tell),
+    )
 
 
 def _keep_plans(cache: Path | None, key: str, plans: Plans, conditions: Any) -> None:

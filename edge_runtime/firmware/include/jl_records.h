@@ -22,7 +22,8 @@ struct jl_record {
     uint32_t sequence;
     uint32_t boot_id; /* counts starts, from 1 */
     uint32_t active_slot;
-    uint32_t trial_slot; /* whose self-test runs, or was running when the board stopped */
+    uint16_t trial_slot; /* whose self-test runs, or was running when the board stopped */
+    uint16_t trials;     /* of that slot, begun and not ended */
     /* Images with a lower security counter are refused; raised when one is served for good. */
     uint32_t model_counter;
     uint32_t firmware_counter;

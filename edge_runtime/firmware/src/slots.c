@@ -1,5 +1,8 @@
 #include "jl_slots.h"
 
+/* A power cut stops a trial too: so often one is begun before its module gets the blame. */
+enum { MAX_TRIALS = 3 };
+
 static struct jl_bytes slot_bytes(const struct jl_port *port, uint32_t index) {
     const struct jl_area *area = &port->model_slots[index];
     return (struct jl_bytes){port->flash + area->offset, area->bytes};
@@ -43,7 +46,7 @@ static bool serve_recorded(const struct jl_port *port, struct jl_slots *slots) {
 
 /**
  * Try the module in a slot and serve it. Its code may stop the board: the record says which slot is
- * on trial, so that the next start does not try it again.
+ * on trial, and how often, so that the starts that follow do not try it for ever.
  */
 static jl_status try_slot(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
     struct jl_model model;
@@ -52,13 +55,15 @@ static jl_status try_slot(const struct jl_port *port, struct jl_slots *slots, ui
         return status;
     }
     struct jl_record record = slots->record;
-    record.trial_slot = index;
+    record.trials = record.trial_slot == index ? (uint16_t)(record.trials + 1) : 1;
+    record.trial_slot = (uint16_t)index;
     status = write_record(port, slots, record);
     if (status != JL_OK) {
         return status;
     }
     jl_status outcome = jl_model_self_test(port, &model);
     record.trial_slot = JL_NO_SLOT;
+    record.trials = 0;
     if (outcome == JL_OK) {
         record.active_slot = index;
         record.model_counter = slots->slot[index].image.security_counter;
@@ -83,21 +88,35 @@ static void serve_other(const struct jl_port *port, struct jl_slots *slots) {
     }
 }
 
+/**
+ * A trial stopped the board, or the power went in it. Where another model serves, or none is
+ * awaited, the slot is emptied; as the last resort it is tried again, but not for ever.
+ */
+static void end_stopped_trial(const struct jl_port *port, struct jl_slots *slots) {
+    struct jl_record *record = &slots->record;
+    bool is_last_resort = slots->active == JL_NO_SLOT && record->active_slot != JL_NO_SLOT;
+    if (record->trial_slot >= JL_MODEL_SLOTS || (is_last_resort && record->trials < MAX_TRIALS)) {
+        return;
+    }
+    if (record->trial_slot != slots->active) {
+        empty(port, slots, record->trial_slot);
+    }
+    record->trial_slot = JL_NO_SLOT;
+    record->trials = 0;
+}
+
 void jl_slots_boot(const struct jl_port *port, struct jl_slots *slots) {
     slots->record = jl_records_read(port);
     slots->active = JL_NO_SLOT;
-    uint32_t stopped = slots->record.trial_slot;
-    if (stopped < JL_MODEL_SLOTS && stopped != slots->record.active_slot) {
-        empty(port, slots, stopped);
-    }
-    slots->record.trial_slot = JL_NO_SLOT;
-    slots->record.boot_id++;
-    /* A board whose flash is worn out still answers, with the boot it counted in RAM. */
-    (void)jl_records_append(port, &slots->record);
     for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
         look(port, slots, index);
     }
-    if (slots->record.active_slot != JL_NO_SLOT && !serve_recorded(port, slots)) {
+    bool is_serving = serve_recorded(port, slots);
+    end_stopped_trial(port, slots);
+    slots->record.boot_id++;
+    /* A board whose flash is worn out still answers, with the boot it counted in RAM. */
+    (void)jl_records_append(port, &slots->record);
+    if (slots->record.active_slot != JL_NO_SLOT && !is_serving) {
         serve_other(port, slots);
     }
 }
@@ -109,6 +128,7 @@ uint32_t jl_slots_spare(const struct jl_slots *slots) {
 jl_status jl_slots_activate(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {
     jl_status status = look(port, slots, index);
     if (status == JL_OK) {
+        slots->record.trial_slot = JL_NO_SLOT; /* whatever lay there before */
         status = try_slot(port, slots, index);
     }
     if (status != JL_OK) {

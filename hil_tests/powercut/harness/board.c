@@ -1,12 +1,18 @@
 #include "board.h"
 #include "engine.h"
 #include "images.h"
+#include "promises.h"
 
 #include <setjmp.h>
 #include <stddef.h>
 #include <string.h>
 
-enum { ARENA_BYTES = 1024, VERDICTS = 16 };
+enum {
+    ARENA_BYTES = 1024,
+    VERDICTS = 32,
+    /** So many that the newest lies in the fence's first block. */
+    FENCE_RECORDS = 20 * ERASE_BYTES / RECORD_BYTES + 3,
+};
 
 struct jl_node board_node;
 static _Alignas(JL_ARENA_ALIGNMENT) uint8_t arena[ARENA_BYTES];
@@ -119,7 +125,7 @@ static void fill_fences(void) {
     other.configuration = fence_behind(&board_port.configuration);
     other.outbox = fence_behind(&board_port.outbox);
     port = &other;
-    for (uint32_t boot_id = 1; boot_id <= 2 * ERASE_BYTES / RECORD_BYTES - 4; boot_id++) {
+    for (uint32_t boot_id = 1; boot_id <= FENCE_RECORDS; boot_id++) {
         struct jl_record record = {.boot_id = 1000 + boot_id, .active_slot = JL_NO_SLOT};
         (void)jl_records_append(&other, &record);
         const struct jl_configuration configuration = {.report_every = 1000 + boot_id};
@@ -127,7 +133,7 @@ static void fill_fences(void) {
     }
     struct jl_outbox outbox;
     jl_outbox_boot(&other, &outbox);
-    for (uint32_t times = 0; times < 2 * OUTBOX_BLOCK_ENTRIES - 4; times++) {
+    for (uint32_t times = 0; times < 20 * OUTBOX_BLOCK_ENTRIES; times++) {
         struct jl_decision decision = {.boot_id = 1000, .output_bytes = MODEL_SIZE};
         (void)jl_outbox_append(&other, &outbox, &decision);
     }
@@ -154,6 +160,7 @@ void board_start(void) {
         violate("the board stopped in each of %u starts", starts);
     }
     starts++;
+    promises.starts++;
     flash_power_up();
     ticks = 0;
     memset(arena, 0xA5, sizeof arena);

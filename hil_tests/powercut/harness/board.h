@@ -7,7 +7,7 @@
 
 enum {
     /** Flash operations of a start after a cut, in all starts that it takes to serve again. */
-    RECOVERY_OPERATIONS = 8,
+    RECOVERY_OPERATIONS = 12,
     /** A board that stops by itself is started again; more often than that it must not. */
     MAX_STARTS = 4,
 };

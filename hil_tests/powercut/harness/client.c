@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-enum { PIECE_BYTES = 256 };
-
 struct promises promises;
 
 void promises_reset(void) {
@@ -27,7 +25,49 @@ void boot_check(void) {
     if (boot_id <= promises.boot_id) {
         violate("two starts have number %u", boot_id);
     }
+    if (boot_id > promises.boot_id + promises.starts) {
+        violate("%u starts after number %u, the board counts %u", promises.starts, promises.boot_id,
+                boot_id);
+    }
     promises.boot_id = boot_id;
+    promises.starts = 0;
+}
+
+/** Erases and programs of an area. */
+struct wear {
+    uint32_t most_erases; /* of a block */
+    uint32_t least_erases;
+    uint32_t erases;
+    uint32_t programs;
+};
+
+static struct wear measure_wear(uint32_t first_block, uint32_t blocks) {
+    struct wear wear = {.least_erases = UINT32_MAX};
+    for (uint32_t block = first_block; block < first_block + blocks; block++) {
+        uint32_t erases = flash.erases[block];
+        wear.most_erases = erases > wear.most_erases ? erases : wear.most_erases;
+        wear.least_erases = erases < wear.least_erases ? erases : wear.least_erases;
+        wear.erases += erases;
+        wear.programs += flash.programs[block];
+    }
+    return wear;
+}
+
+/** All blocks wear alike, and none is erased before it is full; a cut may cost an erase. */
+static void check_wear(const char *name, uint32_t first_block, uint32_t blocks,
+                       uint32_t programs_per_block) {
+    struct wear wear = measure_wear(first_block, blocks);
+    if (wear.most_erases - wear.least_erases > 1 + promises.cuts) {
+        violate("a block of the %s was erased %u times, another %u", name, wear.most_erases,
+                wear.least_erases);
+    }
+    if (wear.erases > 1 + promises.cuts + wear.programs / programs_per_block) {
+        violate("the %s took %u erases for %u programs", name, wear.erases, wear.programs);
+    }
+}
+
+uint32_t outbox_programs(void) {
+    return measure_wear(OUTBOX_BLOCK, OUTBOX_BLOCKS).programs;
 }
 
 void configuration_check(void) {
@@ -54,106 +94,25 @@ void client_configure(uint32_t report_every) {
     promises.configuring = NOTHING;
 }
 
-/** The image that has this hash and, byte for byte, lies in this slot. */
-static int32_t identify(uint32_t slot, struct jl_bytes hash) {
-    const uint8_t *content = flash.memory + board_port.model_slots[slot].offset;
-    for (int32_t index = 0; index < MODELS; index++) {
-        if (hash.bytes == JL_SHA256_BYTES &&
-            memcmp(hash.data, models[index].sha256, JL_SHA256_BYTES) == 0 &&
-            memcmp(content, models[index].bytes, IMAGE_BYTES) == 0) {
-            return index;
-        }
-    }
-    violate("slot %u holds an image that nobody made", slot);
-}
-
-void models_check(void) {
-    request_open();
-    struct jl_bytes reply = request_send(JL_SMP_READ, JL_GROUP_IMAGE, JL_IMAGE_STATE);
-    struct jl_bytes images;
-    struct jl_bytes map;
-    if (!reply_array(reply, "images", &images)) {
-        violate("the board does not list its images");
-    }
-    int32_t serving = NOTHING;
-    while (reply_next(&images, &map)) {
-        uint32_t image = 0;
-        bool is_active = false;
-        struct jl_bytes hash = {0};
-        (void)jl_cbor_get_uint(map, "image", &image);
-        (void)jl_cbor_get_bool(map, "active", &is_active);
-        (void)jl_cbor_get_bytes(map, "hash", &hash);
-        if (image != JL_SMP_IMAGE_MODEL) {
-            continue;
-        }
-        int32_t known = identify(reply_number(map, "slot"), hash);
-        if (is_active && serving != NOTHING) {
-            violate("two models serve");
-        }
-        serving = is_active ? known : serving;
-    }
-    if (serving != promises.model &&
-        (promises.next_model == NOTHING || serving != promises.next_model)) {
-        violate("model %d serves, neither the old one, %d, nor the new one, %d", serving,
-                promises.model, promises.next_model);
-    }
-    promises.model = serving;
-    promises.next_model = NOTHING;
-}
-
-/** Upload an image piece by piece; whether the board took it. */
-static bool upload(const struct image *image) {
-    for (uint32_t offset = 0; offset < IMAGE_BYTES;) {
-        uint32_t bytes = IMAGE_BYTES - offset < PIECE_BYTES ? IMAGE_BYTES - offset : PIECE_BYTES;
-        request_open();
-        request_number("off", offset);
-        request_bytes("data", image->bytes + offset, bytes);
-        if (offset == 0) {
-            request_number("image", JL_SMP_IMAGE_MODEL);
-            request_number("len", IMAGE_BYTES);
-        }
-        struct jl_bytes reply = request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_UPLOAD);
-        if (!reply_is_ok(reply)) {
-            return false;
-        }
-        offset += bytes;
-        if (reply_number(reply, "off") != offset) {
-            violate("the upload goes on at %u, not at %u", reply_number(reply, "off"), offset);
-        }
-    }
-    return true;
-}
-
-void client_update_model(enum model_behaviour behaviour) {
-    promises.next_model = (int32_t)behaviour;
-    if (!upload(&models[behaviour])) {
-        violate("model %d was refused", (int)behaviour);
-    }
-    promises.model = (int32_t)behaviour;
-    models_check();
-}
-
-void client_offer_model(const struct image *image) {
-    if (upload(image)) {
-        violate("a broken model was taken");
-    }
-    models_check();
-}
-
 void client_check(void) {
     boot_check();
     configuration_check();
     models_check();
     outbox_check(0);
-    outbox_check_wear();
 }
 
 void client_use_everything(void) {
     client_configure(promises.report_every + 1);
     client_configure(1);
-    client_update_model(promises.model == MODEL_ADDS_3 ? MODEL_ADDS_1 : MODEL_ADDS_3);
+    client_update_model(promises.model == MODEL_LAST ? MODEL_LAST_TOO : MODEL_LAST);
     client_infer();
     client_infer();
     client_acknowledge_too_much();
     client_acknowledge(promises.next - 2);
+}
+
+void client_check_wear(void) {
+    check_wear("records", RECORDS_BLOCK, RECORDS_BLOCKS, ERASE_BYTES / RECORD_BYTES);
+    check_wear("configuration", CONFIGURATION_BLOCK, CONFIGURATION_BLOCKS, 1);
+    check_wear("outbox", OUTBOX_BLOCK, OUTBOX_BLOCKS, OUTBOX_BLOCK_ENTRIES);
 }

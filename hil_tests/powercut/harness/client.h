@@ -4,6 +4,8 @@
 
 #include "images.h"
 
+#include <stdbool.h>
+
 /** Run the model that serves; its decision goes to the outbox. */
 void client_infer(void);
 /** Acknowledge all decisions up to and with this one. */
@@ -13,12 +15,24 @@ void client_acknowledge_too_much(void);
 void client_configure(uint32_t report_every);
 
 /** Upload a model that must serve then. */
-void client_update_model(enum model_behaviour behaviour);
+void client_update_model(enum model model);
 /** Upload one that must be refused. */
 void client_offer_model(const struct image *image);
 
+/** Upload more than a slot holds, and more than was announced: refused. */
+void client_upload_too_much(void);
+/** Erase both slots: the one that serves is not. */
+void client_erase_models(void);
+/** Where the model that serves lies, or the other slot, as it was last seen. */
+uint8_t *client_slot(bool is_serving);
+/** Run a model where none serves: refused. */
+void client_infer_nothing(void);
+
 /** After a start: whether every promise is kept. What was on its way is settled then. */
 void client_check(void);
+
+/** Whether flash lasts as long as it can. */
+void client_check_wear(void);
 
 /** All that the board can do, to its end: nothing that was cut off stands in the way. */
 void client_use_everything(void);

@@ -6,15 +6,6 @@
 
 #include <string.h>
 
-/** Programs in the outbox; every entry is one, and so is every mark. */
-static uint32_t outbox_programs(void) {
-    uint32_t sum = 0;
-    for (uint32_t block = 0; block < OUTBOX_BLOCKS; block++) {
-        sum += flash.programs[OUTBOX_BLOCK + block];
-    }
-    return sum;
-}
-
 /** Only when all other blocks were filled behind it a decision may make room. */
 static void drop(uint32_t sequence) {
     struct told_decision *told = &promises.decisions[sequence];
@@ -131,16 +122,12 @@ void outbox_check(uint32_t from) {
     promises.acknowledging = 0;
 }
 
-void outbox_check_wear(void) {
-    uint32_t least = UINT32_MAX;
-    uint32_t most = 0;
-    for (uint32_t block = 0; block < OUTBOX_BLOCKS; block++) {
-        uint32_t erases = flash.erases[OUTBOX_BLOCK + block];
-        least = erases < least ? erases : least;
-        most = erases > most ? erases : most;
-    }
-    if (most - least > 1 + promises.cuts) {
-        violate("a block of the outbox was erased %u times, another %u", most, least);
+void client_infer_nothing(void) {
+    const uint8_t input[MODEL_SIZE] = {0};
+    request_open();
+    request_bytes("in", input, sizeof input);
+    if (reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_NODE, JL_NODE_INFER))) {
+        violate("a model serves that was never activated");
     }
 }
 
@@ -152,7 +139,7 @@ void client_infer(void) {
     uint8_t input[MODEL_SIZE];
     for (uint32_t index = 0; index < MODEL_SIZE; index++) {
         input[index] = (uint8_t)(sequence + 5 * index);
-        told->content.output[index] = (uint8_t)(input[index] + (uint8_t)promises.model + 1);
+        told->content.output[index] = (uint8_t)(input[index] + (uint8_t)promises.model);
     }
     promises.is_appending = true;
     request_open();

@@ -7,8 +7,8 @@
 
 /** Read every decision from this one on. */
 void outbox_check(uint32_t from);
-/** Wear is spread over its blocks. */
-void outbox_check_wear(void);
+/** Programs in the outbox; every entry is one, and so is every mark. */
+uint32_t outbox_programs(void);
 void configuration_check(void);
 void models_check(void);
 /** The start has a number of its own. */

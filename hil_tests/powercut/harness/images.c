@@ -6,7 +6,7 @@
 
 enum {
     ROWS = 2,
-    PROTECTED_BYTES = 4 + 4 + sizeof(uint32_t) + 4 + sizeof(struct jl_image_target),
+    PROTECTED_BYTES = 4 + 4 + sizeof(struct jl_image_target) + 4 + sizeof(uint32_t),
     TLV_BYTES = 4 + 4 + JL_SHA256_BYTES + 4 + JL_SHA256_BYTES + 4 + JL_SIGNATURE_BYTES,
     PAYLOAD_BYTES = IMAGE_BYTES - (int)sizeof(struct jl_image_header) - PROTECTED_BYTES - TLV_BYTES,
 };
@@ -18,39 +18,39 @@ struct module {
     struct jl_module_self_test test;
     int8_t inputs[ROWS][MODEL_SIZE];
     int8_t outputs[ROWS][MODEL_SIZE];
-    uint8_t behaviour;
+    uint8_t number;
     uint8_t rest[3];
 };
 
+struct jl_trusted_keys images_keys;
 struct image models[MODELS];
 struct image altered_model;
-struct jl_trusted_keys images_keys;
+struct image wrong_file;
+struct image forged_model;
+struct image hanging_model;
 
 /* sign.zig */
 void sign_public_key(uint8_t key[JL_PUBLIC_KEY_BYTES]);
 void sign_digest(const uint8_t digest[JL_DIGEST_BYTES], uint8_t signature[JL_SIGNATURE_BYTES]);
 
-static int32_t add(const int8_t *in, int8_t *out, int step) {
+static int32_t add(const int8_t *in, int8_t *out, int number) {
     for (uint32_t index = 0; index < MODEL_SIZE; index++) {
-        out[index] = (int8_t)(in[index] + step);
+        out[index] = (int8_t)(in[index] + number);
     }
     return 0;
 }
 
-static int32_t add_1(void *arena, const int8_t *in, int8_t *out) {
-    (void)arena;
-    return add(in, out, 1);
-}
-
-static int32_t add_2(void *arena, const int8_t *in, int8_t *out) {
-    (void)arena;
-    return add(in, out, 2);
-}
-
-static int32_t add_3(void *arena, const int8_t *in, int8_t *out) {
-    (void)arena;
-    return add(in, out, 3);
-}
+#define DEFINE_MODEL(number)                                                                       \
+    static int32_t add_##number(void *arena, const int8_t *in, int8_t *out) {                      \
+        (void)arena;                                                                               \
+        return add(in, out, MODEL_##number);                                                       \
+    }
+DEFINE_MODEL(OLD)
+DEFINE_MODEL(NEW)
+DEFINE_MODEL(NEWER)
+DEFINE_MODEL(DIFFERS)
+DEFINE_MODEL(LAST)
+DEFINE_MODEL(LAST_TOO)
 
 static int32_t hang(void *arena, const int8_t *in, int8_t *out) {
     (void)arena;
@@ -60,19 +60,16 @@ static int32_t hang(void *arena, const int8_t *in, int8_t *out) {
 }
 
 jl_infer *images_entry(const uint8_t *module, uint32_t entry_offset) {
-    switch (module[entry_offset]) {
-    case MODEL_ADDS_1:
-        return add_1;
-    case MODEL_ADDS_2:
-        return add_2;
-    case MODEL_HANGS:
-        return hang;
-    default:
-        return add_3;
-    }
+    static jl_infer *const entries[MODELS] = {
+        [MODEL_OLD] = add_OLD,           [MODEL_NEW] = add_NEW, [MODEL_NEWER] = add_NEWER,
+        [MODEL_DIFFERS] = add_DIFFERS,   [MODEL_HANGS] = hang,  [MODEL_LAST] = add_LAST,
+        [MODEL_LAST_TOO] = add_LAST_TOO,
+    };
+    uint8_t number = module[entry_offset];
+    return number < MODELS && entries[number] != NULL ? entries[number] : hang;
 }
 
-static struct module make_module(enum model_behaviour behaviour) {
+static struct module make_module(enum model number) {
     const struct jl_module_tensor tensor = {.rank = 1, .dims = {MODEL_SIZE}, .scale = 1};
     struct module module = {
         .header =
@@ -83,7 +80,7 @@ static struct module make_module(enum model_behaviour behaviour) {
                 .kernel_class = JL_KERNEL_SCALAR,
                 .module_bytes = PAYLOAD_BYTES,
                 .arena_bytes = 16,
-                .entry_offset = offsetof(struct module, behaviour),
+                .entry_offset = offsetof(struct module, number),
                 .self_test_offset = offsetof(struct module, test),
                 .input_count = 1,
                 .output_count = 1,
@@ -91,12 +88,12 @@ static struct module make_module(enum model_behaviour behaviour) {
             },
         .tensors = {tensor, tensor},
         .test = {ROWS, 0, offsetof(struct module, inputs), offsetof(struct module, outputs)},
-        .behaviour = (uint8_t)behaviour,
+        .number = (uint8_t)number,
     };
-    int step = behaviour == MODEL_DIFFERS ? 7 : (int)behaviour + 1;
+    int golden = (int)number + (number == MODEL_DIFFERS ? 1 : 0);
     for (uint32_t row = 0; row < ROWS; row++) {
         memset(module.inputs[row], (int)(10 * row), MODEL_SIZE);
-        add(module.inputs[row], module.outputs[row], step);
+        add(module.inputs[row], module.outputs[row], golden);
     }
     return module;
 }
@@ -111,9 +108,17 @@ static uint8_t *put_pair(uint8_t *at, uint32_t kind, uint32_t bytes) {
     return put(at, pair, sizeof pair);
 }
 
+static void hash(const uint8_t *data, uint32_t bytes, uint8_t sha256[JL_SHA256_BYTES]) {
+    struct jl_sha256 state;
+    jl_sha256_begin(&state);
+    jl_sha256_add(&state, data, bytes);
+    jl_sha256_end(&state, sha256);
+}
+
 /** Header, payload and TLVs around a module; filled up with bytes of its own. */
 static void make_image(struct image *image, uint8_t version, const void *start, uint32_t bytes,
                        struct jl_image_target target) {
+    const struct jl_public_key *signer = &images_keys.keys[0];
     const struct jl_image_header header = {
         .magic = JL_IMAGE_MAGIC,
         .header_bytes = sizeof header,
@@ -127,25 +132,19 @@ static void make_image(struct image *image, uint8_t version, const void *start, 
         *at++ = (uint8_t)(index * 7 + version * 31);
     }
     at = put_pair(at, JL_TLV_PROTECTED_INFO_MAGIC, PROTECTED_BYTES);
-    const uint32_t counter = 0;
-    at = put_pair(at, JL_TLV_SECURITY_COUNTER, sizeof counter);
-    at = put(at, &counter, sizeof counter);
     at = put_pair(at, JL_TLV_TARGET, sizeof target);
     at = put(at, &target, sizeof target);
-    struct jl_sha256 hash;
-    jl_sha256_begin(&hash);
-    jl_sha256_add(&hash, image->bytes, (size_t)(at - image->bytes));
-    jl_sha256_end(&hash, image->sha256);
+    at = put_pair(at, JL_TLV_SECURITY_COUNTER, sizeof image->counter);
+    at = put(at, &image->counter, sizeof image->counter);
+    hash(image->bytes, (uint32_t)(at - image->bytes), image->sha256);
     at = put_pair(at, JL_TLV_INFO_MAGIC, TLV_BYTES);
     at = put_pair(at, JL_TLV_SHA256, JL_SHA256_BYTES);
     at = put(at, image->sha256, JL_SHA256_BYTES);
-    const struct jl_public_key *key = &images_keys.keys[0];
-    at = put_pair(at, JL_TLV_KEY_HASH, sizeof key->hash);
-    at = put(at, key->hash, sizeof key->hash);
-    uint8_t signature[JL_SIGNATURE_BYTES];
-    sign_digest(image->sha256, signature);
-    at = put_pair(at, JL_TLV_ED25519, sizeof signature);
-    put(at, signature, sizeof signature);
+    at = put_pair(at, JL_TLV_KEY_HASH, JL_SHA256_BYTES);
+    at = put(at, signer->hash, JL_SHA256_BYTES);
+    at = put_pair(at, JL_TLV_ED25519, JL_SIGNATURE_BYTES);
+    sign_digest(image->sha256, at);
+    hash(image->bytes, IMAGE_BYTES, image->file_sha256);
 }
 
 void images_make(void) {
@@ -157,10 +156,20 @@ void images_make(void) {
         .kernel_class = JL_KERNEL_SCALAR,
         .abi_version = JL_MODULE_ABI_VERSION,
     };
-    for (uint32_t index = 0; index < MODELS; index++) {
-        struct module module = make_module((enum model_behaviour)index);
-        make_image(&models[index], (uint8_t)(index + 1), &module, sizeof module, target);
+    for (int number = MODEL_OLD; number < MODELS; number++) {
+        struct module module = make_module((enum model)number);
+        models[number].counter = number < MODEL_LAST ? (uint32_t)number : MODEL_LAST;
+        make_image(&models[number], (uint8_t)number, &module, sizeof module, target);
     }
-    altered_model = models[MODEL_ADDS_2];
+    struct module hanging = make_module(MODEL_HANGS);
+    hanging_model.counter = MODEL_LAST;
+    make_image(&hanging_model, MODEL_HANGS, &hanging, sizeof hanging, target);
+    altered_model = models[MODEL_NEWER];
     altered_model.bytes[IMAGE_BYTES / 2] ^= 1;
+    hash(altered_model.bytes, IMAGE_BYTES, altered_model.file_sha256);
+    wrong_file = models[MODEL_NEWER];
+    wrong_file.file_sha256[0] ^= 1;
+    forged_model = models[MODEL_NEWER];
+    forged_model.bytes[IMAGE_BYTES - 1] ^= 1;
+    hash(forged_model.bytes, IMAGE_BYTES, forged_model.file_sha256);
 }

@@ -5,9 +5,14 @@
 #ifndef POWERCUT_LAYOUT_H
 #define POWERCUT_LAYOUT_H
 
+/* 1 to 32; parts differ. */
+#ifndef POWERCUT_PROGRAM_BYTES
+#define POWERCUT_PROGRAM_BYTES 8
+#endif
+
 enum {
     ERASE_BYTES = 512,
-    PROGRAM_BYTES = 8,
+    PROGRAM_BYTES = POWERCUT_PROGRAM_BYTES,
 
     FENCE_BLOCKS = 2,
     RECORDS_BLOCK = 0,

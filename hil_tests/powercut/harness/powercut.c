@@ -51,7 +51,6 @@ struct tally {
     uint32_t double_cut;
     uint32_t violations;
     uint32_t hangs;
-    uint32_t recovery_operations; /* the most that a recovery took */
 };
 
 static sigjmp_buf run_end;
@@ -59,6 +58,7 @@ static char broken_promise[256];
 static volatile sig_atomic_t runs;
 static uint64_t seed;
 static uint32_t done;
+static uint32_t most_recovery_operations; /* of the scenario that runs */
 
 _Noreturn void lose_power(void) {
     siglongjmp(run_end, POWER_LOST);
@@ -130,9 +130,13 @@ static void begin_anew(void) {
 static void recover(void) {
     flash_arm((struct cut){CUT_NONE});
     board_start();
-    if (flash_operations() > RECOVERY_OPERATIONS) {
-        violate("the start after the cut took %u flash operations, the limit is %d",
-                flash_operations(), RECOVERY_OPERATIONS);
+    uint32_t operations = flash_operations();
+    if (operations > RECOVERY_OPERATIONS) {
+        violate("the start after the cut took %u flash operations, the limit is %d", operations,
+                RECOVERY_OPERATIONS);
+    }
+    if (operations > most_recovery_operations) {
+        most_recovery_operations = operations;
     }
 }
 
@@ -142,6 +146,7 @@ static void hold_to_promises(void) {
     client_use_everything();
     board_start();
     client_check();
+    client_check_wear();
 }
 
 static void recover_and_check(void) {
@@ -222,6 +227,16 @@ static void cut_recovery(const struct scenario *scenario, struct tally *tally, c
     }
 }
 
+/**
+ * Whether the recovery is cut as well: after every cut, but of long programs, the pieces of an
+ * upload, after those of each fourth unit alone. The recovery looks at an image as a whole.
+ */
+static bool is_cut_twice(struct cut cut, const struct operation *operation) {
+    enum { ALL_UNITS = 8, EACH = 4 };
+    bool is_long = cut.kind == CUT_TORN && !operation->is_erase && operation->units > ALL_UNITS;
+    return !is_long || cut.variant / TORN_UNITS % EACH == 0;
+}
+
 /** One cut, and every second one behind it. */
 static void cut_once(const struct scenario *scenario, struct tally *tally,
                      const struct world *start, struct cut cut, struct operation operation) {
@@ -246,8 +261,6 @@ static void cut_once(const struct scenario *scenario, struct tally *tally,
     }
     uint32_t count = flash_operations();
     if (outcome == FINISHED) {
-        tally->recovery_operations =
-            count > tally->recovery_operations ? count : tally->recovery_operations;
         memcpy(operations, flash_operation(0), count * sizeof *operations);
         outcome = run_guarded(hold_to_promises);
     }
@@ -255,10 +268,12 @@ static void cut_once(const struct scenario *scenario, struct tally *tally,
         count_violation(scenario, tally, outcome, where);
         return;
     }
-    cut_recovery(scenario, tally, where, &broken, operations, count);
+    if (is_cut_twice(cut, &operation)) {
+        cut_recovery(scenario, tally, where, &broken, operations, count);
+    }
 }
 
-/** The scenario without a cut; its operations, and the state that it starts from. */
+/** The scenario without a cut; its operations (none where it breaks off), and how it begins. */
 static enum outcome rehearse(const struct scenario *scenario, struct world *start,
                              struct operation *operations, uint32_t *count) {
     enum outcome outcome = run_guarded(begin_anew);
@@ -271,9 +286,12 @@ static enum outcome rehearse(const struct scenario *scenario, struct world *star
     save(start);
     flash_arm((struct cut){CUT_NONE});
     outcome = run_guarded(scenario->run);
-    *count = flash_operations();
-    memcpy(operations, flash_operation(0), *count * sizeof *operations);
-    return outcome == FINISHED ? run_guarded(recover_and_check) : outcome;
+    if (outcome == FINISHED) {
+        *count = flash_operations();
+        memcpy(operations, flash_operation(0), *count * sizeof *operations);
+        outcome = run_guarded(recover_and_check);
+    }
+    return outcome;
 }
 
 static uint32_t count_cuts(const struct operation *operations, uint32_t count) {
@@ -289,14 +307,14 @@ static void run_scenario(const struct scenario *scenario, bool is_counting, uint
     static struct operation operations[MAX_OPERATIONS];
     struct tally tally = {0};
     uint32_t count = 0;
+    most_recovery_operations = 0;
     enum outcome outcome = rehearse(scenario, &start, operations, &count);
     if (is_counting) {
-        *total += outcome == FINISHED ? count_cuts(operations, count) : 0;
+        *total += count_cuts(operations, count);
         return;
     }
     if (outcome != FINISHED) {
         count_violation(scenario, &tally, outcome, "without a cut");
-        count = 0;
     }
     for (uint32_t index = 0; index < count; index++) {
         struct cut cut = {.kind = CUT_BEFORE, .operation = index};
@@ -311,7 +329,7 @@ static void run_scenario(const struct scenario *scenario, bool is_counting, uint
         } while (next_cut(&cut, &operations[index]));
     }
     printf("scenario %s %u %u %u %u %u\n", scenario->name, tally.cut_points, tally.torn,
-           tally.double_cut, tally.violations, tally.recovery_operations);
+           tally.double_cut, tally.violations, most_recovery_operations);
 }
 
 static bool is_wanted(const char *name, int argc, char **argv) {

@@ -44,6 +44,7 @@ struct told_decision {
 struct promises {
     uint32_t cuts;    /* since the scenario began */
     uint32_t boot_id; /* the highest that was answered */
+    uint32_t starts;  /* since then */
 
     struct told_decision decisions[MAX_DECISIONS]; /* by sequence */
     uint32_t first;
@@ -55,7 +56,8 @@ struct promises {
     uint32_t report_every;
     int64_t configuring; /* to which; NOTHING: it is not */
 
-    int32_t model;      /* that serves; NOTHING: none */
+    int32_t model; /* that serves; NOTHING: none */
+    uint32_t model_counter;
     int32_t next_model; /* that may serve already; NOTHING: none */
 };
 

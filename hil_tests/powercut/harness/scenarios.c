@@ -3,6 +3,8 @@
 #include "client.h"
 #include "promises.h"
 
+#include <string.h>
+
 enum {
     /** Entries of the outbox, marks among them. */
     OUTBOX_ENTRIES = OUTBOX_BLOCKS * OUTBOX_BLOCK_ENTRIES,
@@ -24,7 +26,7 @@ static void infer(uint32_t times) {
 /** A board that serves, and has something to lose. */
 static void prepare(void) {
     start();
-    client_update_model(MODEL_ADDS_1);
+    client_update_model(MODEL_OLD);
     client_configure(1);
     infer(2);
 }
@@ -37,7 +39,8 @@ static void run_boot(void) {
 
 static void run_first_start(void) {
     start();
-    client_update_model(MODEL_ADDS_1);
+    client_infer_nothing();
+    client_update_model(MODEL_OLD);
     client_configure(1);
     infer(1);
 }
@@ -47,10 +50,14 @@ static void nothing(void) {
 
 static void run_model_update(void) {
     start();
-    client_update_model(MODEL_ADDS_2);
+    client_update_model(MODEL_NEW);
     client_infer();
-    client_update_model(MODEL_ADDS_3);
+    client_update_model(MODEL_NEWER);
+    client_offer_model(&models[MODEL_OLD]);
+    client_update_model(MODEL_LAST);
+    client_update_model(MODEL_LAST_TOO);
     start();
+    client_erase_models();
 }
 
 static void offer_hanging_model(void) {
@@ -61,10 +68,34 @@ static void run_model_refused(void) {
     start();
     client_offer_model(&models[MODEL_DIFFERS]);
     client_offer_model(&altered_model);
+    client_offer_model(&wrong_file);
+    client_offer_model(&forged_model);
+    client_upload_too_much();
     if (!board_outlives(offer_hanging_model)) {
         client_check();
     }
     client_infer();
+    start();
+}
+
+/** Two models with one counter; the bits of the one that serves have faded. */
+static void prepare_faded_model(void) {
+    prepare();
+    client_update_model(MODEL_LAST_TOO);
+    client_update_model(MODEL_LAST);
+    client_slot(true)[IMAGE_BYTES / 2] ^= 1;
+    promises.model = MODEL_LAST_TOO;
+}
+
+/** The other slot holds a model that was uploaded whole and not tried yet: it stops the board. */
+static void prepare_no_model(void) {
+    prepare_faded_model();
+    memcpy(client_slot(false), hanging_model.bytes, IMAGE_BYTES);
+    promises.model = NOTHING;
+}
+
+static void run_starts(void) {
+    start();
     start();
 }
 
@@ -108,6 +139,8 @@ const struct scenario scenarios[] = {
     {"first-start", nothing, run_first_start},
     {"model-update", prepare, run_model_update},
     {"model-refused", prepare, run_model_refused},
+    {"model-faded", prepare_faded_model, run_starts},
+    {"model-hangs", prepare_no_model, run_starts},
     {"outbox", prepare, run_outbox},
     {"outbox-full", prepare_full_outbox, run_full_outbox},
     {"configuration", prepare, run_configuration},

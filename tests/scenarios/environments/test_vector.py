@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from scenarios.environments import CircularEnv, CircularVectorEnv
 from scenarios.world.generate import make_scenario
@@ -65,3 +66,28 @@ def test_metrics_of_one_of_many_are_those_of_it_alone() -> None:
     for name, value in asdict(single).items():
         if not isinstance(value, dict):
             assert getattr(together, name) == pytest.approx(value, rel=1e-9)
+
+
+def test_gymnasium_s_own_statistics_count_episodes_of_the_batch() -> None:
+    batch = CircularVectorEnv(COUNT, NODES, TICKS)
+    env = RecordEpisodeStatistics(batch)
+    env.reset(seed=np.int64(3))  # type: ignore[arg-type] # what loops over arrays hand over
+    actions = np.zeros(batch.action_space.shape or (), np.float32)
+    episodes = []
+    for _ in range(2 * (TICKS + 1)):
+        *_, info = env.step(actions)
+        if "episode" in info:
+            episodes.append(info["episode"]["l"].tolist())
+    assert episodes == [[TICKS] * COUNT] * 2
+
+
+def test_the_reward_tells_good_actions_from_bad_ones() -> None:
+    rule = 2.0 * np.array([0.75, 0.5, 0.15, 1.0, 24 / 168]) - 1.0
+    idle = np.array([1.0, 1.0, 1.0, -1.0, -1.0])
+    mean = {}
+    for name, row in (("idle", idle), ("rule", rule)):
+        batch = CircularVectorEnv(8, 20, 120)
+        batch.reset(seed=100)
+        actions = np.tile(row, (8, 20)).astype(np.float32)
+        mean[name] = np.mean([batch.step(actions)[1] for _ in range(120)])
+    assert mean["idle"] < mean["rule"] - 0.1
