@@ -90,7 +90,7 @@ def chain_of(scenario: Scenario, controller: str = "rule") -> Chain:
     items = sample_items(world)
     kinds = range(len(KINDS))
     mass = MASS_KG[items.product]
-    item_kg = float((mass**2).sum() / max(float(mass.sum()), 1e-300))
+    item_kg = float((mass**2).sum() / max(float(mass.sum()), TINY))
     capacity = np.array([world.capacity[world.of_kind[kind]].sum() for kind in kinds])
     emitted = world.capacity * world.carbon
     count = np.bincount(world.topology.kind, minlength=len(KINDS))
@@ -111,7 +111,7 @@ def chain_of(scenario: Scenario, controller: str = "rule") -> Chain:
         park_kg=float(items.park_kg.sum()),
         cover_kg=COVER_TICKS * float(world.nominal[makers].sum()),
         recycling_yield=float(world.recipe[0] @ RECYCLING_YIELD),
-        shares=sorted_mass / max(float(mass.sum()), 1e-300),
+        shares=sorted_mass / max(float(mass.sum()), TINY),
     )
 
 
@@ -137,9 +137,11 @@ def schedule_of(scenario: Scenario, *, ramps: bool = True) -> Schedule:
         _, before, _ = conditions(world, max(0, tick - int(COVER_TICKS)))
         cut = (available.min(axis=1) == 0) & (before.min(axis=1) == 0)
         supplied = float(world.nominal[makers[~cut[makers]]].sum())
-        supply = supplied / max(float(world.nominal[makers].sum()), 1e-300)
-        whole = [world.capacity[nodes].sum() for nodes in world.of_kind]
-        left = [capacity[nodes].sum() / max(a, 1e-300) for nodes, a in zip(world.of_kind, whole)]
+        supply = supplied / max(float(world.nominal[makers].sum()), TINY)
+        left = [
+            float(capacity[nodes].sum()) / max(float(world.capacity[nodes].sum()), TINY)
+            for nodes in world.of_kind
+        ]
         rest = [float(demand.sum()), supply, *left]
         values.append([*now, *rest])
         slopes.append([*(b - a for a, b in zip(now, later, strict=True)), *[0.0] * len(rest)])

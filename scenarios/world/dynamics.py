@@ -11,6 +11,7 @@ solver is told the knots: no step spans one, so a step knows nothing of what com
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -144,11 +145,10 @@ def integrate(
     """
     _check(stocks, times, step_ticks)
     rows = [np.asarray(stocks, np.float64)]
-    for begin, end in zip(times[:-1], times[1:], strict=True):
+    for begin, end in pairwise(times):
         inner = schedule.knots[(schedule.knots > begin) & (schedule.knots < end)].tolist()
         now = rows[-1]
-        ends = [*inner, end]
-        for start, stop in zip([begin, *inner], ends, strict=True):
+        for start, stop in pairwise([begin, *inner, end]):
             now = _stretch(rates, matrix, now, schedule, (start, stop), step_ticks)
         rows.append(now)
     return np.array(rows)

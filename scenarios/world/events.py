@@ -274,7 +274,9 @@ class _Simulation:
             self._send(time, node, "remanufacturing" if remade else "recycling", lot)
         elif kind == KIND["remanufacturing"]:
             self.sums["remanufactured_kg"] += lot.total
-            self._move("resell", lot.total, self._lose(lot, [REMANUFACTURING_YIELD] * len(lot.mass)))
+            self._move(
+                "resell", lot.total, self._lose(lot, [REMANUFACTURING_YIELD] * len(lot.mass))
+            )
             self._send(time, node, "use", lot)
         else:
             self.sums["recycled_kg"] += lot.total
