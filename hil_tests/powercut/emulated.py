@@ -51,7 +51,9 @@ def _plugin_arguments(firmware: Path, counts: Path, cut: Cut | None) -> list[str
 
 
 def _board(profile: DeviceProfile, flash: Path, cut: Cut | None) -> Emulator:
-    arguments = _plugin_arguments(build_firmware(profile), flash.with_suffix(".operations"), cut)
+    arguments = _plugin_arguments(
+        build_firmware(profile).elf(0), flash.with_suffix(".operations"), cut
+    )
     return Emulator(profile, flash, arguments=arguments)
 
 

@@ -71,8 +71,8 @@ MUTANTS = (
         "counter-raised-before-confirm",
         "the security counter rises before the new model passed its self-test",
         "src/slots.c",
-        "    record.trial_slot = (uint16_t)index;\n",
-        "    record.trial_slot = (uint16_t)index;\n"
+        "    record.trial_slot = (uint8_t)index;\n",
+        "    record.trial_slot = (uint8_t)index;\n"
         "    record.model_counter = slots->slot[index].image.security_counter;\n",
         "model-refused",
     ),
@@ -82,7 +82,7 @@ MUTANTS = (
         "src/slots.c",
         "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
         "    struct jl_record early = slots->record;\n"
-        "    early.active_slot = index;\n"
+        "    early.active_slot = (uint8_t)index;\n"
         "    (void)write_record(port, slots, early);\n"
         "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
         "model-refused",
@@ -91,7 +91,7 @@ MUTANTS = (
         "retry-counter-never-stored",
         "how often the last model stopped the board is not stored: it is tried for ever",
         "src/slots.c",
-        "record.trials = record.trial_slot == index ? (uint16_t)(record.trials + 1) : 1;",
+        "record.trials = record.trial_slot == index ? (uint8_t)(record.trials + 1) : 1;",
         "record.trials = 1;",
         "model-hangs",
     ),
@@ -214,8 +214,8 @@ MUTANTS = (
         "served-before-its-self-test",
         "the record names the new model before its self-test passed",
         "src/slots.c",
-        "    record.trial_slot = (uint16_t)index;\n",
-        "    record.trial_slot = (uint16_t)index;\n    record.active_slot = index;\n",
+        "    record.trial_slot = (uint8_t)index;\n",
+        "    record.trial_slot = (uint8_t)index;\n    record.active_slot = (uint8_t)index;\n",
         "model-refused",
     ),
     Mutant(

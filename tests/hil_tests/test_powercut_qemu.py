@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import device_profiles
-from edge_runtime.node.serial_device import Decision, SerialDevice
+from edge_runtime.node.device_records import Decision
+from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire.image import Version, parse_image
 from hil_tests.emulator import Emulator
 from hil_tests.powercut.emulated import Cut, count_operations, cut_power

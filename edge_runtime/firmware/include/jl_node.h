@@ -5,6 +5,7 @@
 #include "jl_cbor.h"
 #include "jl_configuration.h"
 #include "jl_console.h"
+#include "jl_firmware.h"
 #include "jl_ledger.h"
 #include "jl_outbox.h"
 #include "jl_slots.h"
@@ -22,6 +23,7 @@ struct jl_node {
     const struct jl_port *port;
     struct jl_ledger ledger;
     struct jl_slots slots;
+    struct jl_slot firmware[JL_FIRMWARE_SLOTS];
     struct jl_upload upload;
     struct jl_configuration configuration;
     struct jl_outbox outbox;
@@ -58,13 +60,17 @@ uint32_t jl_smp_answer(struct jl_node *node, struct jl_bytes message);
  */
 jl_status jl_os_handle(struct jl_node *node, const struct jl_request *request,
                        struct jl_cbor_writer *reply);
+void jl_images_start(struct jl_node *node);
 jl_status jl_images_handle(struct jl_node *node, const struct jl_request *request,
                            struct jl_cbor_writer *reply);
 jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *request,
                               struct jl_cbor_writer *reply);
 jl_status jl_storage_handle(struct jl_node *node, const struct jl_request *request,
                             struct jl_cbor_writer *reply);
-jl_status jl_keys_handle(const struct jl_node *node, const struct jl_request *request,
+jl_status jl_keys_handle(struct jl_node *node, const struct jl_request *request,
                          struct jl_cbor_writer *reply);
+
+jl_status jl_state_handle(struct jl_node *node, const struct jl_request *request,
+                          struct jl_cbor_writer *reply);
 
 #endif
