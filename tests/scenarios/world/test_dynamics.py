@@ -50,10 +50,7 @@ def random_network(seed: int) -> Weights:
     random = np.random.default_rng(seed)
     sizes = (FEATURES, 16, len(REACTIONS))
     return Weights(
-        tuple(
-            (random.normal(size=(b, a)), random.normal(size=b))
-            for a, b in pairwise(sizes)
-        )
+        tuple((random.normal(size=(b, a)), random.normal(size=b)) for a, b in pairwise(sizes))
     )
 
 
