@@ -189,6 +189,14 @@ class SerialDevice:
         """
         self._upload_image(image, smp.IMAGE_MODEL, progress)
 
+    def upload_as_is(self, content: bytes) -> None:
+        """Offer a device bytes as a model, whatever they are: it must know itself what to refuse.
+
+        Raises:
+            DeviceRefusedError: it refused them.
+        """
+        self._upload(content, smp.IMAGE_MODEL, b"", None)
+
     def _upload_image(
         self, image: bytes, kind: int, progress: Callable[[int, int], None] | None
     ) -> None:

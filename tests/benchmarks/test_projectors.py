@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmarks._projectors import compare_on_device, noisy_plans
+import device_profiles
+from benchmarks._projectors import BOARDS, compare_on_device, cost_on_device, noisy_plans
 from edge_runtime.planner.network import Plans
+from edge_runtime.planner.projection import Projector
 from edge_runtime.planner.residuals import FEASIBLE
+from edge_runtime.planner.state import join_plans, split_plans
 from export.planner.choice import ProjectorFigures, ProjectorMode, choose_projector
+from export.planner.projection import arithmetic_of
 from jouleloop.errors import InputError, PlanError
 from tests.edge_runtime.planner.networks import random_network
 from train.amortiser import train_amortiser
@@ -38,6 +42,17 @@ def test_amortised_plans_keep_every_constraint_on_the_board(tmp_path: Path) -> N
     assert exact.distance < amortised.distance
     assert exact.energy is not None
     assert amortised.energy is not None
+
+
+@pytest.mark.parametrize("device", BOARDS)
+def test_the_board_has_the_bits_of_the_desktop(device: str, tmp_path: Path) -> None:
+    network = random_network(3, 8, 14, fixed=2)
+    candidate = noisy_plans(network, 10, seed=4, noise=0.3)
+    candidate = split_plans(network, join_plans(candidate).astype(np.float32).astype(np.float64))
+    there = cost_on_device(network, candidate, device, tmp_path).plans
+    core = device_profiles.load(device).core
+    here = Projector(network, arithmetic_of(core)).project(candidate).plans
+    np.testing.assert_array_equal(join_plans(there), join_plans(here))
 
 
 def test_too_few_candidates_are_refused(tmp_path: Path) -> None:
