@@ -221,6 +221,21 @@ def test_code_that_faults_restarts_the_board_with_the_old_model(
     assert "1.2.3" not in {state.version for state in device.image_state()}
 
 
+def test_a_model_that_hangs_restarts_the_board(
+    device: SerialDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device.upload_model(TinyModule(body=LOOP, size=1, rows=0).image())
+    boot_id = device.ledger().boot_id
+    # No answer comes: the watchdog ends this inference after 4 s of the board's time.
+    monkeypatch.setattr(serial_device, "INFERENCE_DEADLINE_S", 0.5)
+    with pytest.raises(DeviceTimeoutError):
+        device.infer(bytes([127]))
+    monkeypatch.setattr(serial_device, "START_DEADLINE_S", 60.0)
+    device.wait_until_up()
+    assert device.ledger().boot_id == boot_id + 1
+    assert device.infer(bytes([1])).ticks > 0
+
+
 def test_wrong_input_sizes_are_refused(device: SerialDevice) -> None:
     device.upload_model(TinyModule(size=8).image())
     for bad in (b"", bytes(7), bytes(9), bytes(2000)):
