@@ -60,7 +60,7 @@ def pack_request(
 
 def pack_response(sampled: Sampled) -> bytes:
     """What a module answers for the first sample."""
-    values = join_plans(sampled.plans)[0].astype("<f4").tobytes()
+    values: bytes = join_plans(sampled.plans)[0].astype("<f4").tobytes()
     return values + TAIL.pack(float(sampled.residual[0]), int(sampled.codes[0]))
 
 

@@ -7,7 +7,7 @@ once at the end. float32 in a fixed order, so that a module gives the same bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -79,7 +79,8 @@ def network_of(card: Mapping[str, Any]) -> Network:
         nodes = tuple(map(str, record.pop("nodes")))
         index = {name: np.asarray(record.pop(name), np.int64) for name in ("sources", "targets")}
         numbers = {name: np.asarray(value, np.float64) for name, value in record.items()}
-        return Network(nodes=nodes, **index, **numbers)
+        values: dict[str, Any] = {**index, **numbers}
+        return Network(nodes=nodes, **values)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"the card's network is not one: {error}", hint="train with `jouleloop train planner`"
@@ -158,7 +159,9 @@ def finish(
     projector: Projector, coordinates: Singles, bounds: NDArray[Any] | None = None
 ) -> Sampled:
     """Project coordinates, and say what is left."""
-    projected = projector.project(split_plans(projector.network, coordinates), bounds)
+    # In float32, as the device has them.
+    candidate = split_plans(projector.network, cast("NDArray[np.float64]", coordinates))
+    projected = projector.project(candidate, bounds)
     residual = mass_residual(projector.network, projected.plans)
     return Sampled(projected.plans, residual, projected.switched_on.astype(np.int32))
 
@@ -172,4 +175,5 @@ def mass_residual(network: Network, plans: Plans) -> Singles:
     for edge, (source, target) in enumerate(zip(network.sources, network.targets, strict=True)):
         missing[:, target] = missing[:, target] + flows[:, edge]
         missing[:, source] = missing[:, source] - flows[:, edge]
-    return np.abs(missing).max(axis=1) / np.float32(network.capacity)
+    largest: Singles = np.abs(missing).max(axis=1) / np.float32(network.capacity)
+    return largest

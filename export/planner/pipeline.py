@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from export.render.c import Program
 
 SOURCES = ("jl_random.c", "jl_random.h", "jl_sampler.c", "jl_sampler.h")
+COMPARISONS = "jl_float_compare.c"  # of cores without an FPU
 DENOISER = "jl_denoise"
 ALIGNMENT = 16
 GOLDEN_SEED = 20_260_101
@@ -119,7 +120,8 @@ def read_planner(card: Mapping[str, Any], graph: QGraph, core: Core, steps: int 
 def planner_files(planner: Planner, program: Program, core: Core) -> dict[str, str]:
     """The C of the whole module: file name -> text."""
     folder = files("export.planner")
-    sources = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in SOURCES}
+    names = SOURCES if Isa.FPU_SINGLE in core.isa else (*SOURCES, COMPARISONS)
+    sources = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in names}
     denoiser = {
         name: text.replace(f"int32_t {ENTRY}(", f"int32_t {DENOISER}(")
         for name, text in program.files.items()
