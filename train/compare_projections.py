@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-BATCH, NODES, NOISE, LOSS, ROUNDS = 1024, 20, 0.3, 0.05, 7
+BATCH, NODES, NOISE, LOSS, ROUNDS = 1024, 20, 0.3, 0.05, 11
 
 
 @dataclass(frozen=True)

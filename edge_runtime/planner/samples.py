@@ -62,8 +62,10 @@ def read_samples(path: Path) -> tuple[Network, Plans]:
             is_archive = isinstance(archive, np.lib.npyio.NpzFile)
             arrays = {name: archive[name] for name in archive.files} if is_archive else {}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        # NumPy takes whatever it does not know for a pickle, and advises to trust it.
+        reason = "it holds no NumPy arrays" if "pickle" in str(error) else error
         raise PlanError(
-            f"cannot read samples from {path}: {error}",
+            f"cannot read samples from {path}: {reason}",
             hint="`jouleloop sample --out samples.npz` writes such a file",
         ) from error
     if not is_archive:
