@@ -20,7 +20,7 @@ STEPS = (10, 4)
 
 def write_planner(folder: Path, nodes: int, edges: int) -> Network:
     """Write the checkpoint; returns its network."""
-    network = random_network(np.random.default_rng(5), nodes, edges)
+    network = random_network(5, nodes, edges)
     size = edges + 4 * nodes
     rows = np.random.default_rng(6).normal(size=(256, size + 18)).astype(np.float32)
     write_checkpoint(folder, (size + 18, 32, size), rows=rows)

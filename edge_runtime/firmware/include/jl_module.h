@@ -1,6 +1,6 @@
 /*
- * The native module, ABI v1 and v2: what a model is once it is linked for a core. Little-endian, offsets
- * from the module's first byte, position-independent, no calls out.
+ * The native module, ABI v1 and v2: what a model is once it is linked for a core. Little-endian,
+ * offsets from the module's first byte, position-independent, no calls out.
  *
  * Mirrors edge_runtime/wire/module.py (fields) and device_profiles/core.py (numbers); a test holds
  * them equal. Extended only by a new ABI version.
