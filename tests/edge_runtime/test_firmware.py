@@ -136,7 +136,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], smp.ErrorCode]] = {
         NodeError.WRONG_CORE,
     ),
     "target: newer ABI": (
-        lambda: GOOD.image(target=Target(DSP, M4, abi_version=2)),
+        lambda: GOOD.image(target=Target(DSP, M4, abi_version=3)),
         NodeError.ABI_UNSUPPORTED,
     ),
     "target: class": (
@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], smp.ErrorCode]] = {
         NodeError.WRONG_CORE,
     ),
     "Helium": (lambda: TinyModule(isa=Isa.MVE_INTEGER).image(), NodeError.ISA_MISSING),
-    "newer ABI": (lambda: TinyModule(abi_version=2).image(), NodeError.ABI_UNSUPPORTED),
+    "newer ABI": (lambda: TinyModule(abi_version=3).image(), NodeError.ABI_UNSUPPORTED),
     "arena": (lambda: TinyModule(arena_bytes=4 * 2**20).image(), NodeError.ARENA_TOO_LARGE),
     "arena of 32 bits": (
         lambda: TinyModule(arena_bytes=2**32 - 1).image(),
