@@ -17,7 +17,7 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml | head -n
 LOST_VENV := $(if $(wildcard $(BIN)/jouleloop),,lost-venv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint bench docs clean distclean lost-venv
+.PHONY: help setup demo test test-all lint bench footprint docs clean distclean lost-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ docs: setup ## write the generated pages again
 
 bench: setup ## the benchmarks, into out/benchmarks/
 	$(BIN)/python -m benchmarks
+
+footprint: setup ## what each part of the firmware costs in flash and RAM, per core
+	$(BIN)/python -m benchmarks footprint
 
 clean: ## remove what was built; the environment stays
 	rm -rf out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

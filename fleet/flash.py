@@ -1,18 +1,21 @@
-"""Put a bundle's model onto a device."""
+"""Put a bundle's model, or firmware, onto a device."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.firmware.build import build_firmware
 from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire.image import parse_image
-from jouleloop.errors import BundleError, LinkError
+from jouleloop.errors import BundleError, InputError, LinkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from device_profiles import DeviceProfile
     from edge_runtime.wire.bundle import Bundle
+    from edge_runtime.wire.image import Version
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,90 @@ def flash_over_smp(
             active.slot,
             active.version,
             image.sha256.hex(),
+            len(content),
+            device.bytes_sent + device.bytes_received,
+        )
+
+
+@dataclass(frozen=True)
+class Updated:
+    """Firmware that a device runs for good.
+
+    Args:
+        device: its profile.
+        port: where it is.
+        slot: of the firmware, 0 or 1.
+        version: as the device writes it.
+        image_sha256: hex; by which the device names the image.
+        image_bytes: size of the image.
+        link_bytes: on the wire, both ways.
+    """
+
+    device: str
+    port: str
+    slot: int
+    version: str
+    image_sha256: str
+    image_bytes: int
+    link_bytes: int
+
+    def as_record(self) -> dict[str, Any]:
+        """The record for JSON."""
+        return asdict(self)
+
+
+def update_firmware(
+    profile: DeviceProfile,
+    port: str,
+    *,
+    version: Version | None = None,
+    security_counter: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Updated:
+    """Build firmware, put it on trial on a device, and confirm it once it answers.
+
+    The boot loader verifies the image and starts it once; unless it is confirmed, the firmware that
+    ran before comes back at the next start.
+
+    Args:
+        profile: the device; its emulated machine has a port.
+        port: path of the device's serial port.
+        version: of the firmware; None: this program's.
+        security_counter: of its image.
+        progress: called with (bytes uploaded, bytes in all).
+
+    Raises:
+        InputError: there is no firmware for the device, or it has no boot loader.
+        LinkError: the device did not answer, refused the image, or rolled back to the old one.
+        MachineError: the firmware does not build.
+    """
+    firmware = build_firmware(profile, version=version, security_counter=security_counter)
+    with SerialDevice(port) as device:
+        running = next((state for state in device.firmware() if state.is_active), None)
+        if running is None or running.sha256 is None:
+            raise InputError(
+                f"the device on {port} has no boot loader that could start other firmware",
+                hint="flash its firmware with a debug probe",
+            )
+        slot = 1 - running.slot
+        content = firmware.image(slot)
+        sha256 = parse_image(content).sha256
+        device.upload_firmware(content, progress)
+        device.try_image(sha256)
+        device.reset()
+        now = next((state for state in device.firmware() if state.is_active), running)
+        if now.sha256 != sha256:
+            raise LinkError(
+                f"the device on {port} went back to firmware {now.version} in slot {now.slot}: "
+                f"{device.rollback().firmware}"
+            )
+        device.confirm_firmware()
+        return Updated(
+            profile.id,
+            port,
+            slot,
+            now.version,
+            sha256.hex(),
             len(content),
             device.bytes_sent + device.bytes_received,
         )

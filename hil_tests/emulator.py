@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from device_profiles import DeviceProfile
+    from edge_runtime.firmware.build import Firmware
     from edge_runtime.wire.keys import PublicKey
 
 # What the firmware takes for flash: the begin of the memory that QEMU keeps in a file.
@@ -29,6 +30,9 @@ FLASH_BYTES = 16 * 2**20
 # hw/arm/mps2.c and mps2-tz.c). What lies behind the flash is never touched: a hole in the file.
 _DDR_BYTES = {"mps3-an547": 2 * 2**30}
 ERASED = b"\xff"
+# Where firmware lies in it (port/mps2/mps2.h), and what a slot without any begins with.
+FIRMWARE_SLOTS = (0xC00000, 0xE00000)
+NO_IMAGE = ERASED * 4
 START_TIMEOUT_S = 20.0
 PTY_LINE = re.compile(rb"char device redirected to (\S+) .*\n")
 
@@ -75,6 +79,7 @@ class Emulator:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(_locked_flash(self.flash_path, self._memory_bytes))
+            _provision(self.flash_path, self.firmware)
             read_end, write_end = os.pipe()
             self._words = stack.enter_context(os.fdopen(read_end, "rb", buffering=0))
             try:
@@ -106,7 +111,7 @@ class Emulator:
             "qemu-system-arm",
             *("-machine", f"{self._machine},memory-backend=flash"),
             *("-object", flash),
-            *("-kernel", str(self.firmware)),
+            *("-kernel", str(self.firmware.boot)),
             *("-icount", "shift=0"),
             *("-display", "none"),
             *("-monitor", "none"),
@@ -174,6 +179,17 @@ class Emulator:
         """End QEMU at once, as a power cut ends a board; what flash holds stays."""
         self.process.kill()
         self.process.wait()
+
+
+def _provision(flash: Path, firmware: Firmware) -> None:
+    """What a factory does: firmware into the first slot of a board that has none."""
+    with flash.open("r+b") as file:
+        for offset in FIRMWARE_SLOTS:
+            file.seek(offset)
+            if file.read(len(NO_IMAGE)) != NO_IMAGE:
+                return
+        file.seek(FIRMWARE_SLOTS[0])
+        file.write(firmware.image(0))
 
 
 def _locked_flash(path: Path, memory_bytes: int) -> ExitStack:

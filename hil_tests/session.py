@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from hil_tests.bench import run_benchmark
 from hil_tests.board import open_serial
+from hil_tests.conformance import run_conformance
+from hil_tests.emulator import Emulator
 from hil_tests.local import open_local
 from hil_tests.observation import observation_of
 from hil_tests.profile_bundle import golden_rows, profile_bundle
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from device_profiles.energy_model import Cycles
     from edge_runtime.wire.bundle import Bundle
     from edge_runtime.wire.keys import PublicKey
+    from hil_tests.conformance import Conformance
     from hil_tests.result import Result
     from hil_tests.target import Target
     from hil_tests.world_measures import Limits
@@ -152,6 +155,42 @@ def run_worlds_session(
         )
     write_world_report(out / REPORT, bundle, result)
     return result
+
+
+def run_conformance_session(
+    bundle: Bundle,
+    target: str,
+    *,
+    device: str | None,
+    trust: Sequence[PublicKey] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Conformance:
+    """Ask a board, emulated or behind a serial port, for all that a port must do.
+
+    Args:
+        bundle: a model for the board.
+        target: `qemu` or `serial:PORT`.
+        device: emulated board, or None for the bundle's own; only for `qemu`.
+        trust: keys that the emulated board trusts besides the user's.
+        progress: called with (checks done, checks in all).
+
+    Raises:
+        InputError: the target is no board.
+        JouleloopError: whatever the target or the bundle has to say.
+    """
+    if target.startswith(SERIAL):
+        return run_conformance(bundle, target.removeprefix(SERIAL), progress=progress)
+    if target != "qemu":
+        raise InputError(
+            f"--target {target} is no board with our firmware",
+            hint="use --target serial:PORT, or --target qemu",
+        )
+    board = board_for(bundle, device)
+    with (
+        tempfile.TemporaryDirectory(prefix="jouleloop-") as folder,
+        Emulator(board, Path(folder) / "flash.bin", trust=trust) as emulator,
+    ):
+        return run_conformance(bundle, emulator.port, progress=progress)
 
 
 @dataclass(frozen=True)

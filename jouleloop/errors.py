@@ -189,5 +189,9 @@ class DeviceRefusedError(LinkError):
         self.group = group
 
 
+class ConformanceError(JouleloopError):
+    """A board does not do what every port of the firmware must do."""
+
+
 class MixedEnergyError(JouleloopError):
     """Measured and modelled joules met in one sum or comparison."""

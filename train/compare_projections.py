@@ -10,13 +10,14 @@ import torch
 
 from train.penalty_projection import project_states_by_penalty
 from train.projection import project_states
+from train.threads import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-BATCH, NODES, NOISE, LOSS, ROUNDS = 1024, 20, 0.3, 0.05, 7
+BATCH, NODES, NOISE, LOSS, ROUNDS = 1024, 20, 0.3, 0.05, 11
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,7 @@ def compare_projections(seed: int = 0) -> Comparison:
     start = torch.rand((BATCH, NODES, 8), generator=generator) * (high - low) + low
     feasible = project_states(start, low, high, LOSS)
     wanted = feasible + NOISE * torch.randn(feasible.shape, generator=generator)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         rounds = [
             (
                 _timed(lambda: project_states(wanted, low, high, LOSS)),
@@ -68,8 +67,6 @@ def compare_projections(seed: int = 0) -> Comparison:
             )
             for _ in range(ROUNDS)
         ]
-    finally:
-        torch.set_num_threads(threads)
     exact, penalty = zip(*rounds, strict=True)
     return Comparison(
         min(seconds for seconds, _ in exact),

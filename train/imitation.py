@@ -85,7 +85,7 @@ def fit_policy(
     Returns:
         The network in evaluation mode.
     """
-    with _reproducible(seed):
+    with reproducible(seed):
         x = torch.from_numpy(observations)
         regret = torch.from_numpy(objectives.max(axis=1, keepdims=True) - objectives)
         regret = (regret / fit.regret_scale).to(torch.float32)
@@ -121,7 +121,7 @@ def decide(network: nn.Module, observations: NDArray[np.float32]) -> NDArray[np.
 
 
 @contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
+def reproducible(seed: int) -> Iterator[None]:
     """A seeded generator and a fixed number of threads; the caller's are restored afterwards."""
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):

@@ -73,7 +73,7 @@ def project_flows(wanted: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
     Args:
         wanted: [..., 3].
-        low: [..., 3], or [3] for all nodes.
+        low: [..., 3], with fewer dimensions where bounds are those of many nodes.
         high: as `low`.
     """
     signs = torch.tensor([1.0, -1.0, -1.0], dtype=wanted.dtype, device=wanted.device)
@@ -83,7 +83,7 @@ def project_flows(wanted: Tensor, low: Tensor, high: Tensor) -> Tensor:
         for part in (signs * wanted, torch.minimum(first, second), torch.maximum(first, second))
     ]
     while parts[1].dim() < parts[0].dim():  # bounds of one node stand for those of all
-        parts[1], parts[2] = parts[1].unsqueeze(-1), parts[2].unsqueeze(-1)
+        parts[1], parts[2] = parts[1].unsqueeze(1), parts[2].unsqueeze(1)
     return signs * knapsack(parts[0], parts[1], parts[2], wanted.new_zeros(())).movedim(0, -1)
 
 
@@ -112,15 +112,13 @@ def project_states(wanted: Tensor, low: Tensor, high: Tensor, loss: float) -> Te
         high: [8].
         loss: of quality per period, in [0, 1).
     """
-    first, second = slice(0, 3), slice(3, 6)
-    return torch.cat(
-        [
-            project_flows(wanted[..., first], low[first], high[first]),
-            project_flows(wanted[..., second], low[second], high[second]),
-            project_quality(wanted[..., 6:], loss),
-        ],
-        dim=-1,
+    pairs = (2, 3)  # mass and energy
+    flows = project_flows(
+        wanted[..., :6].reshape(*wanted.shape[:-1], *pairs),
+        low[:6].reshape(pairs),
+        high[:6].reshape(pairs),
     )
+    return torch.cat([flows.flatten(-2), project_quality(wanted[..., 6:], loss)], dim=-1)
 
 
 class TensorProjector(torch.nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jouleloop
+from edge_runtime.firmware.flat import flatten
 from edge_runtime.firmware.trusted_keys import render_trusted_keys
 from edge_runtime.key_folder import key_folder
+from edge_runtime.wire.image import Target, Version, make_image
 from jouleloop.errors import InputError, MachineError
 from jouleloop.programs import zig_command
 
@@ -21,12 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from device_profiles import DeviceProfile
-    from edge_runtime.wire.keys import PublicKey
+    from edge_runtime.wire.keys import PublicKey, SigningKey
 
 FOLDER = Path(__file__).parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 C_FLAGS = ("-std=c11", "-Os", "-g", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
-LINKER_SCRIPT = "firmware.ld"
+# The two slots of firmware, and where the code of boot loader and slots lies: linker scripts.
+SLOTS = ("slot_a", "slot_b")
+REGIONS = ("BOOT", "SLOT_A", "SLOT_B")
+# A vector table lies at a multiple of its size, rounded up to a power of two: behind the header.
+FIRMWARE_HEADER_BYTES = 512
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--entry=reset_handler")
 # The shims over Zig's standard library.
 ZIG_SHIMS = ("sha256", "ed25519")
@@ -45,16 +52,57 @@ class Board:
     header: Path
     memory: Path
 
-    @property
-    def c_sources(self) -> tuple[Path, ...]:
-        """Every C file of the board's firmware."""
-        portable = sorted((FOLDER / "src").glob("*.c"))
-        return (*portable, *sorted(self.family.glob("*.c")), self.source)
+    def c_sources(self, part: str) -> tuple[Path, ...]:
+        """Every C file of a program for the board.
+
+        Args:
+            part: `boot` or `firmware`.
+        """
+        portable = [*(FOLDER / "src").glob("*.c"), *(FOLDER / part).glob("*.c")]
+        family = [*self.family.glob("*.c"), *(self.family / part).glob("*.c")]
+        return (*sorted(portable), *sorted(family), self.source)
+
+    def linker_script(self, region: str) -> str:
+        """The memory of the board, and where the family puts things in it.
+
+        Args:
+            region: where the program's code lies: `BOOT`, `SLOT_A` or `SLOT_B`.
+        """
+        memory = self.memory.read_text("utf-8")
+        sections = (self.family / "sections.ld").read_text("utf-8")
+        return f'{memory}\nREGION_ALIAS("CODE", {region})\n{sections}'
+
+    def slot_addresses(self) -> tuple[int, ...]:
+        """Where the images of the two slots begin."""
+        pattern = r"SLOT_[AB] *\(rx\) *: *ORIGIN = (0x[0-9a-f]+) \+ 512,"
+        return tuple(
+            int(found, 16) for found in re.findall(pattern, self.memory.read_text("utf-8"))
+        )
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """What was built for a board, in a folder of the user's cache.
+
+    Args:
+        folder: with `boot.elf`, and for each slot `slot_a` and `slot_b` an `.elf` and the signed
+            image, `.bin`.
+    """
+
+    folder: Path
 
     @property
-    def linker_script(self) -> str:
-        """The memory of the board, and where the family puts things in it."""
-        return self.memory.read_text("utf-8") + (self.family / "sections.ld").read_text("utf-8")
+    def boot(self) -> Path:
+        """The boot loader, an ELF file."""
+        return self.folder / "boot.elf"
+
+    def elf(self, slot: int) -> Path:
+        """The firmware that is linked for a slot, 0 or 1, an ELF file."""
+        return self.folder / f"{SLOTS[slot]}.elf"
+
+    def image(self, slot: int) -> bytes:
+        """The same as a signed image."""
+        return (self.folder / f"{SLOTS[slot]}.bin").read_bytes()
 
 
 def boards() -> dict[str, Board]:
@@ -92,18 +140,23 @@ def cache_folder() -> Path:
     return Path(cache) / "jouleloop" / "firmware"
 
 
-def build_firmware(profile: DeviceProfile, *, trust: Sequence[PublicKey] = ()) -> Path:
-    """The firmware of a board, built unless these very sources were built before.
+def build_firmware(
+    profile: DeviceProfile,
+    *,
+    trust: Sequence[PublicKey] = (),
+    version: Version | None = None,
+    security_counter: int = 0,
+) -> Firmware:
+    """Boot loader and firmware of a board, built unless these very sources were built before.
 
-    Two builds at once do not disturb each other: each works in a folder of its own, and a finished
-    file takes its place in one step.
+    Two builds at once do not disturb each other: each works in a folder of its own, and what is
+    finished takes its place in one step.
 
     Args:
         profile: a device whose emulated machine has a port.
         trust: keys that the board trusts besides those of the user's key folder.
-
-    Returns:
-        An ELF file in the user's cache.
+        version: of the firmware; None: this program's.
+        security_counter: of the firmware's images; a board refuses lower ones once it confirmed it.
 
     Raises:
         InputError: there is no port for this device, or more than 4 keys.
@@ -112,39 +165,119 @@ def build_firmware(profile: DeviceProfile, *, trust: Sequence[PublicKey] = ()) -
         MachineError: the compiler failed.
     """
     board = board_of(profile)
-    target = ("-target", profile.core.zig_target, f"-mcpu={profile.core.zig_cpu}")
+    version = version or own_version()
+    signing_key = key_folder().current()
     keys = render_trusted_keys((*key_folder().trusted(), *trust))
+    target = ("-target", profile.core.zig_target, f"-mcpu={profile.core.zig_cpu}")
     steps = [
         *shim_steps(*target, "-O", "ReleaseSmall"),
-        zig_command(
-            "cc",
-            *profile.core.zig_cc_target,
-            *C_FLAGS,
-            *WARNINGS,
-            f'-DJL_FIRMWARE_VERSION="{jouleloop.__version__}"',
-            f"-ffile-prefix-map={FOLDER}=firmware",
-            f"-I{FOLDER}/include",
-            *("-include", str(board.header)),
-            *map(str, board.c_sources),
-            KEYS_SOURCE,
-            *SHIM_OBJECTS,
-            f"-Wl,-T,{LINKER_SCRIPT}",
-            *LINK_FLAGS,
-            "-o",
-            "firmware.elf",
-        ),
+        _link_step(board, profile, "boot", "boot", version),
+        *(_link_step(board, profile, "firmware", slot, version) for slot in SLOTS),
     ]
-    folder = cache_folder()
-    elf = folder / f"{board.machine}-{_fingerprint(steps, keys)}.elf"
-    if not elf.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as work:
-            (Path(work) / KEYS_SOURCE).write_text(keys, encoding="utf-8")
-            (Path(work) / LINKER_SCRIPT).write_text(board.linker_script, encoding="utf-8")
+    cache = cache_folder()
+    stamp = f"{keys}{security_counter}"
+    built = Firmware(cache / f"{board.machine}-{_fingerprint(steps, stamp)}")
+    if not built.folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as name:
+            work = Path(name)
+            (work / KEYS_SOURCE).write_text(keys, encoding="utf-8")
+            for program, region in zip(("boot", *SLOTS), REGIONS, strict=True):
+                script = board.linker_script(region)
+                (work / f"{program}.ld").write_text(script, encoding="utf-8")
             for step in steps:
-                _run(step, Path(work), board.machine)
-            (Path(work) / "firmware.elf").replace(elf)
-    return elf
+                _run(step, work, board.machine)
+            kernel_class = profile.core.kernel_class or 0
+            _sign(
+                work,
+                board,
+                Target.firmware(kernel_class, profile.id),
+                version,
+                security_counter,
+                signing_key,
+            )
+            _keep(work, built.folder)
+    return built
+
+
+def compile_step(profile: DeviceProfile, source: Path, made: str) -> list[str]:
+    """The command that compiles one portable source as it is compiled for a device.
+
+    Args:
+        profile: the device.
+        source: below `src` or `boot`.
+        made: name of the object file.
+    """
+    return zig_command("cc", *_c_flags(profile, own_version()), "-c", str(source), "-o", made)
+
+
+def own_version() -> Version:
+    """The version of this program, as an image states it."""
+    return Version(*map(int, jouleloop.__version__.split(".")[:3]))
+
+
+def _c_flags(profile: DeviceProfile, version: Version) -> tuple[str, ...]:
+    return (
+        *profile.core.zig_cc_target,
+        *C_FLAGS,
+        *WARNINGS,
+        f'-DJL_FIRMWARE_VERSION="{str(version).partition("+")[0]}"',
+        f"-ffile-prefix-map={FOLDER}=firmware",
+        f"-I{FOLDER}/include",
+    )
+
+
+def _link_step(
+    board: Board, profile: DeviceProfile, part: str, program: str, version: Version
+) -> list[str]:
+    """The command that compiles and links a program, `program`.elf."""
+    return zig_command(
+        "cc",
+        *_c_flags(profile, version),
+        *("-include", str(board.header)),
+        *map(str, board.c_sources(part)),
+        KEYS_SOURCE,
+        *SHIM_OBJECTS,
+        f"-Wl,-T,{program}.ld",
+        *LINK_FLAGS,
+        "-o",
+        f"{program}.elf",
+    )
+
+
+def _sign(
+    work: Path,
+    board: Board,
+    target: Target,
+    version: Version,
+    security_counter: int,
+    signing_key: SigningKey,
+) -> None:
+    """Wrap the firmware of each slot as a signed image that says where it belongs."""
+    for slot, address in zip(SLOTS, board.slot_addresses(), strict=True):
+        image = make_image(
+            flatten((work / f"{slot}.elf").read_bytes(), address + FIRMWARE_HEADER_BYTES),
+            version=version,
+            signing_key=signing_key,
+            security_counter=security_counter,
+            target=target,
+            header_bytes=FIRMWARE_HEADER_BYTES,
+            load_address=address,
+        )
+        (work / f"{slot}.bin").write_bytes(image)
+
+
+def _keep(work: Path, folder: Path) -> None:
+    """Put what is finished into its place, unless another build was faster."""
+    finished = work / "finished"
+    finished.mkdir()
+    for name in ("boot.elf", *(f"{slot}{suffix}" for slot in SLOTS for suffix in (".elf", ".bin"))):
+        (work / name).rename(finished / name)
+    try:
+        finished.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
 
 
 def shim_steps(*flags: str) -> list[list[str]]:
@@ -159,9 +292,9 @@ def shim_steps(*flags: str) -> list[list[str]]:
     return [zig_command("build-obj", f"{FOLDER}/src/{shim}.zig", *flags) for shim in ZIG_SHIMS]
 
 
-def _fingerprint(steps: list[list[str]], keys: str) -> str:
+def _fingerprint(steps: list[list[str]], stamp: str) -> str:
     """Changes with every source, flag, key and compiler; not with where the package lies."""
-    digest = hashlib.sha256(metadata.version("ziglang").encode() + keys.encode())
+    digest = hashlib.sha256(metadata.version("ziglang").encode() + stamp.encode())
     for step in steps:
         # The first arguments are this Python's path.
         digest.update("\0".join(step[3:]).replace(str(FOLDER), "").encode())

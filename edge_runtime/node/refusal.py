@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_runtime.wire.image import PROFILE_CLASS_FIRMWARE
 from edge_runtime.wire.keys import short_hash
 from edge_runtime.wire.smp import Group, NodeError
 from jouleloop.errors import DeviceRefusedError
@@ -11,7 +12,7 @@ from jouleloop.errors import DeviceRefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_runtime.node.serial_device import Trust
+    from edge_runtime.node.device_records import Trust
     from edge_runtime.wire.image import Image
 
 _EXPORT_FOR_IT = "export the model again with --device and the profile of this device"
@@ -51,10 +52,16 @@ def explain_refusal(
             "the signer: --trust and the bundle's public.pem (docs/security.md)"
         )
     elif error.code == NodeError.COUNTER_OLDER:
-        reached = ask_trust().model_counter
+        is_firmware = image.target.profile_class == PROFILE_CLASS_FIRMWARE
+        trust = ask_trust()
+        reached = trust.firmware_counter if is_firmware else trust.model_counter
         message = (
             f"{error.message}: the image's is {image.security_counter}, the device has reached "
             f"{reached}"
         )
-        hint = f"export the model with --security-counter {reached}"
+        hint = (
+            "give the device firmware that was not withdrawn"
+            if is_firmware
+            else f"export the model with --security-counter {reached}"
+        )
     return DeviceRefusedError(message, code=error.code, group=error.group, hint=hint)

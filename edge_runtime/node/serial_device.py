@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from edge_runtime.node.device_records import (
+    Decision,
+    ImageState,
+    Inference,
+    Ledger,
+    Outbox,
+    Parameters,
+    Rollback,
+    Trust,
+)
 from edge_runtime.node.refusal import explain_refusal
 from edge_runtime.node.smp_link import SmpLink
 from edge_runtime.wire import smp
@@ -30,135 +39,6 @@ ANNOUNCEMENT_BYTES = 64
 MAX_STEPS_BACK = 3
 
 _Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """What a device can take.
-
-    Args:
-        buffer_bytes: its buffer: header and CBOR of a message, and 4 bytes of framing.
-        buffers: how many it has.
-    """
-
-    buffer_bytes: int
-    buffers: int
-
-
-@dataclass(frozen=True)
-class ImageState:
-    """An image on a device.
-
-    Args:
-        image: 0 firmware, 1 model.
-        slot: 0 or 1, of this image.
-        version: as the device writes it.
-        sha256: by which the image is named; None where the device does not know it.
-        is_active: it runs, or serves.
-    """
-
-    image: int
-    slot: int
-    version: str
-    sha256: bytes | None
-    is_active: bool
-
-
-@dataclass(frozen=True)
-class Inference:
-    """One run of the model.
-
-    Args:
-        output: int8, all outputs one behind the other.
-        ticks: that the model's code took, of the board's cycle source.
-        sequence: under which the board's outbox keeps the decision; None where it does not.
-    """
-
-    output: bytes
-    ticks: int
-    sequence: int | None = None
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A decision as a board's outbox keeps it; `(boot_id, sequence)` names it for ever.
-
-    Args:
-        sequence: counts decisions, from 1, over restarts.
-        boot_id: the start that it belongs to.
-        at_ticks: when, since that start.
-        run_ticks: that the model's code took.
-        output_bytes: of the whole output.
-        output_crc32: of the whole output, as in zlib.
-        output: its first bytes, 16 at most.
-    """
-
-    sequence: int
-    boot_id: int
-    at_ticks: int
-    run_ticks: int
-    output_bytes: int
-    output_crc32: int
-    output: bytes
-
-
-@dataclass(frozen=True)
-class Outbox:
-    """What a board keeps until it is acknowledged.
-
-    Args:
-        first: sequence of the oldest decision that it still owes; `next` when it owes none.
-        next: sequence that the next decision gets.
-        dropped: decisions that made room for newer ones before they were acknowledged.
-        decisions: those from the asked sequence on, as many as one answer holds.
-    """
-
-    first: int
-    next: int
-    dropped: int
-    decisions: tuple[Decision, ...] = ()
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """Where a device's time went since it started; the four states add up to all of it.
-
-    Args:
-        boot_id: counts its starts, from 1.
-        ticks_hz: length of a second in ticks.
-        wake_ticks: start-up, and going from state to state.
-        run_ticks: the model's code.
-        link_ticks: receiving, answering, storing.
-        sleep_ticks: nothing to do.
-        decisions: inferences that succeeded.
-        bytes_in: received on the link, framing included.
-        bytes_out: sent, framing included; the answer that tells this is not yet counted.
-    """
-
-    boot_id: int
-    ticks_hz: int
-    wake_ticks: int
-    run_ticks: int
-    link_ticks: int
-    sleep_ticks: int
-    decisions: int
-    bytes_in: int
-    bytes_out: int
-
-
-@dataclass(frozen=True)
-class Trust:
-    """Whose images a device takes.
-
-    Args:
-        key_hashes: of the public keys that it trusts, 32 bytes each.
-        firmware_counter: firmware with a lower security counter is refused.
-        model_counter: and models.
-    """
-
-    key_hashes: tuple[bytes, ...]
-    firmware_counter: int
-    model_counter: int
 
 
 class SerialDevice:
@@ -235,6 +115,8 @@ class SerialDevice:
                 _take(image, "version", str),
                 image.get("hash"),
                 image.get("active", False),
+                image.get("confirmed", False),
+                image.get("pending", False),
             )
             for image in _take(answer, "images", list)
         )
@@ -253,6 +135,46 @@ class SerialDevice:
             _take(answer, "model", int),
         )
 
+    def firmware(self) -> tuple[ImageState, ...]:
+        """What lies in the slots of firmware."""
+        return tuple(s for s in self.image_state() if s.image == smp.IMAGE_FIRMWARE)
+
+    def rollback(self) -> Rollback:
+        """What was rolled back last."""
+        answer = self._link.read(Group.NODE, NodeCommand.ROLLBACK, {})
+        return Rollback(
+            _reason(_take(answer, "firmware", dict)),
+            _reason(_take(answer, "model", dict)),
+            _take(answer, "trial", bool),
+        )
+
+    def self_test(self) -> int:
+        """Run the golden rows of the model that serves; the ticks that it took."""
+        answer = self._link.write(
+            Group.NODE, NodeCommand.SELF_TEST, {}, deadline_s=ACTIVATION_DEADLINE_S
+        )
+        return _take(answer, "ticks", int)
+
+    def try_image(self, sha256: bytes) -> None:
+        """Firmware in the spare slot starts on trial at the next start; a model serves at once."""
+        self._link.write(
+            Group.IMAGE,
+            ImageCommand.STATE,
+            {"hash": sha256, "confirm": False},
+            deadline_s=ACTIVATION_DEADLINE_S,
+            is_idempotent=True,
+        )
+
+    def confirm_firmware(self) -> None:
+        """Keep the firmware that runs; older security counters are refused from now on."""
+        self._link.write(Group.IMAGE, ImageCommand.STATE, {"confirm": True}, is_idempotent=True)
+
+    def upload_firmware(
+        self, image: bytes, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Upload firmware into the spare slot; nothing starts it yet. Arguments as for a model."""
+        self._upload_image(image, smp.IMAGE_FIRMWARE, progress)
+
     def upload_model(
         self, image: bytes, progress: Callable[[int, int], None] | None = None
     ) -> None:
@@ -265,29 +187,50 @@ class SerialDevice:
         Raises:
             BundleError: this is no image.
         """
+        self._upload_image(image, smp.IMAGE_MODEL, progress)
+
+    def upload_as_is(self, content: bytes) -> None:
+        """Offer a device bytes as a model, whatever they are: it must know itself what to refuse.
+
+        Raises:
+            DeviceRefusedError: it refused them.
+        """
+        self._upload(content, smp.IMAGE_MODEL, b"", None)
+
+    def _upload_image(
+        self, image: bytes, kind: int, progress: Callable[[int, int], None] | None
+    ) -> None:
         parsed = parse_image(image)
         try:
-            self._upload(image, parsed.sha256, progress)
+            self._upload(image, kind, parsed.sha256, progress)
         except DeviceRefusedError as error:
             if error.group != Group.NODE:
                 raise
             raise explain_refusal(error, parsed, self.trust) from error
 
+    def _is_stored(self, kind: int, sha256: bytes) -> bool:
+        """Whether an image was taken; a model that was taken serves."""
+        return any(
+            state.image == kind
+            and state.sha256 == sha256
+            and (state.is_active or kind == smp.IMAGE_FIRMWARE)
+            for state in self.image_state()
+        )
+
     def _upload(
-        self, image: bytes, sha256: bytes, progress: Callable[[int, int], None] | None
+        self, image: bytes, kind: int, sha256: bytes, progress: Callable[[int, int], None] | None
     ) -> None:
         offset = steps_back = 0
         while offset < len(image):
             if progress is not None:
                 progress(offset, len(image))
             try:
-                stored = self._upload_piece(image, offset)
+                stored = self._upload_piece(image, kind, offset)
                 steps_back += stored <= offset
                 offset = stored
             except DeviceTimeoutError:
                 # The answer to the last piece may be all that was lost.
-                active = self.active_model()
-                if active is None or active.sha256 != sha256:
+                if not self._is_stored(kind, sha256):
                     raise
                 offset = len(image)
             if steps_back > MAX_STEPS_BACK:
@@ -299,14 +242,14 @@ class SerialDevice:
         if progress is not None:
             progress(len(image), len(image))
 
-    def _upload_piece(self, image: bytes, offset: int) -> int:
+    def _upload_piece(self, image: bytes, kind: int, offset: int) -> int:
         """Send the piece at `offset`; returns where the device wants to go on."""
         room = self._piece_bytes()
         payload: dict[str, Any] = {"off": offset}
         if offset == 0:
             room -= ANNOUNCEMENT_BYTES
             payload |= {
-                "image": smp.IMAGE_MODEL,
+                "image": kind,
                 "len": len(image),
                 "sha": hashlib.sha256(image).digest(),
             }
@@ -409,6 +352,11 @@ class SerialDevice:
 def _outbox(answer: Mapping[str, Any], decisions: tuple[Decision, ...] = ()) -> Outbox:
     first, following, dropped = (_take(answer, key, int) for key in ("first", "next", "dropped"))
     return Outbox(first, following, dropped, decisions)
+
+
+def _reason(answer: Mapping[str, Any]) -> str | None:
+    group, code = _take(answer, "group", int), _take(answer, "rc", int)
+    return smp.explain(group, code) if code else None
 
 
 def _decision(record: Mapping[str, Any]) -> Decision:

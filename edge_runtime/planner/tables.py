@@ -84,11 +84,12 @@ def make_tables(network: Network, arithmetic: Arithmetic) -> Tables:
 def penalty_of(network: Network) -> float:
     """How strongly a step of the splitting holds on to the last one.
 
-    The root of the largest eigenvalue of A A^T + 2 came within a fifth of the best of a scan over
-    networks of 8 to 50 nodes.
+    In proportion to the root of the largest eigenvalue of A A^T + 2. Over networks of 8 and 20
+    nodes and candidates near and far, 0.8 of it left less after 20 steps than 0.5 and 1 did where
+    much is left, and little more where little is.
     """
     matrix = network.incidence @ network.incidence.T + 2.0 * np.eye(len(network.nodes))
-    return math.sqrt(float(np.linalg.eigvalsh(matrix).max(initial=2.0)))
+    return 0.8 * math.sqrt(float(np.linalg.eigvalsh(matrix).max(initial=2.0)))
 
 
 def _largest_bound(network: Network) -> float:

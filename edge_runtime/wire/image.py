@@ -39,6 +39,8 @@ ALIGNMENT = 16
 
 TLV_INFO = struct.Struct("<HH")  # magic, bytes of the area with this header
 TLV_ENTRY = struct.Struct("<HH")  # type, bytes of the value
+# The image executes in place, at its load address (MCUboot's IMAGE_F_ROM_FIXED).
+FLAG_ROM_FIXED = 0x100
 TLV_INFO_MAGIC = 0x6907
 TLV_PROTECTED_INFO_MAGIC = 0x6908
 TLV_KEY_HASH = 0x01
@@ -221,6 +223,7 @@ def make_image(
     security_counter: int = 0,
     target: Target | None = None,
     header_bytes: int = HEADER_BYTES,
+    load_address: int | None = None,
 ) -> bytes:
     """Wrap a native module, or firmware, as an image.
 
@@ -231,6 +234,7 @@ def make_image(
         security_counter: 0..2**32 - 1; devices refuse an image with a lower one than they reached.
         target: what the image is made for; None takes it from the module's own header.
         header_bytes: size of the header with its padding, 32..65520, a multiple of 16.
+        load_address: where the image must lie; None: anywhere.
 
     Raises:
         BundleError: the payload is no module and no target was given.
@@ -252,11 +256,11 @@ def make_image(
     )
     header = HEADER.pack(
         MAGIC,
-        0,
+        load_address or 0,
         header_bytes,
         len(protected),
         len(payload),
-        0,
+        0 if load_address is None else FLAG_ROM_FIXED,
         version.major,
         version.minor,
         version.revision,

@@ -56,6 +56,7 @@ class Group(IntEnum):
 
     OS = 0
     IMAGE = 1
+    STAT = 2
     NODE = 64
 
 
@@ -75,6 +76,17 @@ class ImageCommand(IntEnum):
     ERASE = 5
 
 
+class StatCommand(IntEnum):
+    """Commands of the group `STAT`.
+
+    SHOW, read {"name": text} gives {"name", "fields": {text: uint}}.
+    LIST, read {} gives {"stat_list": [text]}.
+    """
+
+    SHOW = 0
+    LIST = 1
+
+
 class NodeCommand(IntEnum):
     """Commands of our group `NODE`.
 
@@ -82,10 +94,10 @@ class NodeCommand(IntEnum):
     out). While the input is incomplete the answer is {"off": bytes so far}; then the model runs,
     and it is {"out": bytes, "len": output bytes in all, "ticks": uint}. Where "out" holds less
     than "len", read {"off": uint} gives the rest, piece by piece, as {"off", "out"}.
-    LEDGER, read {}: see `edge_runtime.node.serial_device.Ledger`.
+    LEDGER, read {}: see `edge_runtime.node.device_records.Ledger`.
     OUTBOX_READ, read {"seq"?: uint}: the decisions from this sequence on, as many as the answer
     holds: {"first", "next", "dropped", "records": [{"seq", "boot_id", "at", "ticks", "len", "crc",
-    "out"}]}; see `edge_runtime.node.serial_device.Outbox`. An inference that was put into the
+    "out"}]}; see `edge_runtime.node.device_records.Outbox`. An inference that was put into the
     outbox says so: "seq".
     OUTBOX_ACKNOWLEDGE, write {"seq": uint}: all up to and with this one are stored elsewhere; the
     answer is {"first", "next", "dropped"}.
@@ -100,7 +112,9 @@ class NodeCommand(IntEnum):
     OUTBOX_READ = 2
     OUTBOX_ACKNOWLEDGE = 3
     CONFIGURATION = 4
+    SELF_TEST = 5
     KEYS = 6
+    ROLLBACK = 7
 
 
 class ErrorCode(IntEnum):
@@ -177,6 +191,9 @@ class NodeError(ErrorCode):
     NO_COUNTER = 18, "the image states no security counter"
     COUNTER_OLDER = 19, "the image's security counter is below the one that the device has reached"
     WRONG_BOARD = 20, "this is no firmware, or it was built for another board"
+    WRONG_SLOT = 21, "the firmware is linked for the device's other slot"
+    NOT_CONFIRMED = 22, "the firmware on trial was not confirmed before the next start"
+    SELF_TEST_STOPPED = 23, "the board stopped in the model's self-test"
     FLASH_FAILED = 30, "the device's flash could not be written"
 
 

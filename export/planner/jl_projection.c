@@ -119,11 +119,26 @@ static int32_t switch_on(struct jl_projection_scratch *scratch) {
     return JL_PROJECTED_SWITCHED_ON;
 }
 
-static int32_t find_flows(struct jl_projection_scratch *scratch) {
+/* Given flows on the grid, within what the edges carry. */
+static void take_flows(struct jl_projection_scratch *scratch, const float *near) {
+    for (int32_t edge = 0; edge < JL_EDGES; edge++) {
+        const float value = units(near[edge], JL_SPAN);
+        const int32_t whole = value > 0.0f ? (int32_t)value : 0;
+        const int32_t most = scratch->opened[edge];
+        scratch->flows[edge] = whole < most ? whole : most;
+    }
+}
+
+/* Flows in units, from given ones or, without, by splitting. */
+static int32_t find_flows(struct jl_projection_scratch *scratch, const float *near) {
     int32_t result = JL_PROJECTED;
     for (;;) {
         open_edges(scratch);
-        jl_split(scratch);
+        if (near) {
+            take_flows(scratch, near);
+        } else {
+            jl_split(scratch);
+        }
         if (!is_stuck(jl_settle(scratch))) {
             return result;
         }
@@ -131,6 +146,7 @@ static int32_t find_flows(struct jl_projection_scratch *scratch) {
         if (result < 0) {
             return result;
         }
+        near = 0; /* it was for other nodes */
     }
 }
 
@@ -172,21 +188,30 @@ static void complete(const struct jl_projection_scratch *scratch, const float *b
     }
 }
 
-int32_t jl_project(float *plan, const float *bounds, void *scratch) {
-    struct jl_projection_scratch *const s = scratch;
+static int32_t project(float *plan, const float *bounds, const float *near,
+                       struct jl_projection_scratch *s) {
     const float *const given = bounds ? bounds : jl_plan_bounds;
     s->report.node = -1;
     s->report.excess = 0.0f;
     int32_t result = check_finite(plan, JL_PLAN_VALUES);
     result = result < 0 ? result : check_finite(given, JL_PLAN_BOUNDS);
+    result = result < 0 || !near ? result : check_finite(near, JL_EDGES);
     result = result < 0 ? result : set_boxes(s, given);
     if (result < 0) {
         return result;
     }
     set_wanted(s, plan);
-    result = find_flows(s);
+    result = find_flows(s, near);
     if (result >= 0) {
         complete(s, given, plan);
     }
     return result;
+}
+
+int32_t jl_project(float *plan, const float *bounds, void *scratch) {
+    return project(plan, bounds, 0, scratch);
+}
+
+int32_t jl_project_near(float *plan, const float *bounds, const float *near, void *scratch) {
+    return project(plan, bounds, near, scratch);
 }

@@ -51,4 +51,12 @@ extern const float jl_plan_bounds[JL_PLAN_BOUNDS];
  */
 int32_t jl_project(float *plan, const float *bounds, void *scratch);
 
+/**
+ * As `jl_project`, from flows that something else found near the nearest plan's, such as a learned
+ * projector: the iterations are left out. Every constraint holds all the same.
+ *
+ * near: JL_EDGES floats, kg.
+ */
+int32_t jl_project_near(float *plan, const float *bounds, const float *near, void *scratch);
+
 #endif

@@ -113,14 +113,19 @@ static jl_number fair_price(const struct jl_projection_scratch *scratch, int32_t
 static void limit_flows(struct jl_projection_scratch *scratch, const jl_number *flows,
                         jl_number *limited) {
     for (int32_t node = 0; node < JL_NODES; node++) {
-        const jl_number taken = taken_in(scratch, node, flows, 0);
-        jl_number price = 0;
-        if (taken > (jl_number)jl_inflow_max[node]) {
-            price = fair_price(scratch, node, flows, taken);
-        }
-        for (int32_t i = jl_in_start[node]; i < jl_in_start[node + 1]; i++) {
+        const int32_t start = jl_in_start[node], end = jl_in_start[node + 1];
+        jl_number taken = 0;
+        for (int32_t i = start; i < end; i++) {
             const int32_t edge = jl_in_edges[i];
-            limited[edge] = clip(flows[edge] - price, 0, (jl_number)scratch->opened[edge]);
+            limited[edge] = clip(flows[edge], 0, (jl_number)scratch->opened[edge]);
+            taken = taken + limited[edge];
+        }
+        if (taken > (jl_number)jl_inflow_max[node]) {
+            const jl_number price = fair_price(scratch, node, flows, taken);
+            for (int32_t i = start; i < end; i++) {
+                const int32_t edge = jl_in_edges[i];
+                limited[edge] = clip(flows[edge] - price, 0, (jl_number)scratch->opened[edge]);
+            }
         }
     }
 }

@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 
 HARNESS = Path(__file__).parent / "harness"
 # Portable code alone; the harness is the board.
-PORTABLE = ("include", "src")
-# A fault may leave something unused behind: warnings are for the builds of the firmware.
-FLAGS = ("-std=c11", "-O2", "-g", "-Iinclude", "-Iport", '-DJL_FIRMWARE_VERSION="powercut"')
+PORTABLE = ("include", "src", "boot")
+FLAGS = (
+    *("-std=c11", "-O2", "-g", "-Iinclude", "-Iport", '-DJL_FIRMWARE_VERSION="powercut"'),
+    # A fault may leave something unused behind: warnings are for the builds of the firmware.
+    "-w",
+    # Flash at the same address in each run: firmware states where it lies, and a seed must tear
+    # the same bits.
+    "-fno-pie",
+)
 # Of the host, but of any host: what is built may lie in a home that several machines share.
 ZIG_FLAGS = ("-O", "ReleaseFast", "-fPIC", "-mcpu=baseline", "-fno-stack-check")
 
@@ -102,7 +108,7 @@ def build_harness(mutant: Mutant | None = None, *, flags: Sequence[str] = ()) ->
         cache = _Cache(work)
         shims = [_build_shim(cache, shim) for shim in SHIMS]
         objects = [*shims, *_build_objects(cache, flags)]
-        link = [require_program("gcc"), *flags, *map(str, objects), "-o", "powercut"]
+        link = [require_program("gcc"), *flags, "-no-pie", *map(str, objects), "-o", "powercut"]
         return cache.build("powercut", link, "powercut", ())
 
 

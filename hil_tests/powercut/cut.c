@@ -46,7 +46,7 @@ uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
 EXPORT int qemu_plugin_version = 1;
 EXPORT int qemu_plugin_install(qemu_plugin_id_t, const struct qemu_info *, int, char **);
 
-enum { MAX_RANGES = 8, MAX_OPERATIONS = 1 << 16 };
+enum { MAX_RANGES = 16, MAX_OPERATIONS = 1 << 16 };
 
 struct range {
     uint64_t begin, end;

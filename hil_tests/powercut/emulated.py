@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from hil_tests.profiler.symbols import read_symbols
 from jouleloop.errors import JouleloopError, MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from device_profiles import DeviceProfile
 
@@ -38,9 +39,9 @@ class Cut:
     instruction: int
 
 
-def _plugin_arguments(firmware: Path, counts: Path, cut: Cut | None) -> list[str]:
+def _plugin_arguments(programs: Iterable[Path], counts: Path, cut: Cut | None) -> list[str]:
     options = [str(build_plugin(PLUGIN)), "out=" + str(counts).replace(",", ",,")]
-    for symbol in read_symbols(firmware):
+    for symbol in itertools.chain.from_iterable(map(read_symbols, programs)):
         kind = "entry" if symbol.name in ENTRIES else "body"
         if symbol.name in ENTRIES + BODIES:
             end = symbol.address + symbol.size
@@ -51,7 +52,10 @@ def _plugin_arguments(firmware: Path, counts: Path, cut: Cut | None) -> list[str
 
 
 def _board(profile: DeviceProfile, flash: Path, cut: Cut | None) -> Emulator:
-    arguments = _plugin_arguments(build_firmware(profile), flash.with_suffix(".operations"), cut)
+    built = build_firmware(profile)
+    # Each is linked for a place of its own, and all of them write to flash.
+    programs = (built.boot, built.elf(0), built.elf(1))
+    arguments = _plugin_arguments(programs, flash.with_suffix(".operations"), cut)
     return Emulator(profile, flash, arguments=arguments)
 
 

@@ -69,30 +69,104 @@ def find_mutant(name: str) -> Mutant:
 MUTANTS = (
     Mutant(
         "counter-raised-before-confirm",
+        "the security counter rises when a trial of firmware begins",
+        "boot/choose.c",
+        "        record->firmware_attempts = 1;\n",
+        "        record->firmware_attempts = 1;\n"
+        "        record->firmware_counter = image->security_counter;\n",
+        "firmware-revert",
+    ),
+    Mutant(
+        "confirm-flag-before-hash-check",
+        "the record names uploaded firmware before its hash is looked at",
+        "src/upload.c",
+        "    struct jl_image image;\n    jl_status status = jl_firmware_look(",
+        "    struct jl_image image;\n"
+        "    slots->record.firmware_slot = (uint8_t)upload->slot;\n"
+        "    (void)jl_records_append(port, &slots->record);\n"
+        "    jl_status status = jl_firmware_look(",
+        "firmware-refused",
+    ),
+    Mutant(
+        "retry-counter-never-stored",
+        "that a trial of firmware began is not stored: it begins again and again",
+        "boot/choose.c",
+        "        record->firmware_attempts = 1;\n"
+        "        status = jl_records_append(port, record);\n",
+        "        record->firmware_attempts = 1;\n",
+        "firmware-revert",
+    ),
+    Mutant(
+        "live-firmware-overwritten",
+        "an update of firmware goes to the slot that runs",
+        "src/firmware.c",
+        "return jl_firmware_running(record) == 0 ? 1 : 0;",
+        "return jl_firmware_running(record) == 0 ? 0 : 1;",
+        "firmware-update",
+    ),
+    Mutant(
+        "trial-kept-without-confirmation",
+        "firmware on trial starts again though nobody confirmed it",
+        "boot/choose.c",
+        "            give_up(&record, JL_NODE_ERROR_NOT_CONFIRMED);\n",
+        "            record.firmware_slot = record.firmware_trial;\n"
+        "            give_up(&record, JL_NODE_ERROR_NOT_CONFIRMED);\n",
+        "firmware-revert",
+    ),
+    Mutant(
+        "way-back-overwritten",
+        "in a trial, the firmware that it falls back to can be replaced",
+        "src/firmware.c",
+        "jl_status jl_firmware_release(const struct jl_port *port, struct jl_record *record) {\n"
+        "    if (jl_firmware_is_on_trial(record)) {",
+        "jl_status jl_firmware_release(const struct jl_port *port, struct jl_record *record) {\n"
+        "    if (false) {",
+        "firmware-revert",
+    ),
+    Mutant(
+        "faded-firmware-not-replaced",
+        "where the confirmed firmware has faded, none starts",
+        "boot/choose.c",
+        "    if (jl_firmware_look(port, record, other, image) != JL_OK) {",
+        "    if (true) {",
+        "firmware-faded",
+    ),
+    Mutant(
+        "confirmed-in-ram-alone",
+        "a confirmation of firmware is forgotten at the next start",
+        "src/firmware.c",
+        "    next.firmware_counter = image.security_counter;\n"
+        "    return write_record(port, record, next);\n",
+        "    next.firmware_counter = image.security_counter;\n"
+        "    *record = next;\n    return JL_OK;\n",
+        "firmware-update",
+    ),
+    Mutant(
+        "model-counter-raised-before-its-self-test",
         "the security counter rises before the new model passed its self-test",
         "src/slots.c",
-        "    record.trial_slot = (uint16_t)index;\n",
-        "    record.trial_slot = (uint16_t)index;\n"
+        "    record.trial_slot = (uint8_t)index;\n",
+        "    record.trial_slot = (uint8_t)index;\n"
         "    record.model_counter = slots->slot[index].image.security_counter;\n",
         "model-refused",
     ),
     Mutant(
-        "confirm-flag-before-hash-check",
+        "model-named-before-its-hash-check",
         "the record names the new model before its hash and its self-test are looked at",
         "src/slots.c",
         "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
         "    struct jl_record early = slots->record;\n"
-        "    early.active_slot = index;\n"
+        "    early.active_slot = (uint8_t)index;\n"
         "    (void)write_record(port, slots, early);\n"
         "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
         "model-refused",
     ),
     Mutant(
-        "retry-counter-never-stored",
+        "model-retries-never-stored",
         "how often the last model stopped the board is not stored: it is tried for ever",
         "src/slots.c",
-        "record.trials = record.trial_slot == index ? (uint16_t)(record.trials + 1) : 1;",
-        "record.trials = 1;",
+        "record.trial_slot == index ? (uint8_t)(record.trials + 1) : 1;",
+        "1;",
         "model-hangs",
     ),
     Mutant(
@@ -214,8 +288,8 @@ MUTANTS = (
         "served-before-its-self-test",
         "the record names the new model before its self-test passed",
         "src/slots.c",
-        "    record.trial_slot = (uint16_t)index;\n",
-        "    record.trial_slot = (uint16_t)index;\n    record.active_slot = index;\n",
+        "    record.trial_slot = (uint8_t)index;\n",
+        "    record.trial_slot = (uint8_t)index;\n    record.active_slot = (uint8_t)index;\n",
         "model-refused",
     ),
     Mutant(

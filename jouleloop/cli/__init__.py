@@ -31,6 +31,7 @@ from jouleloop.cli.run import run
 from jouleloop.cli.scenarios import scenarios_app
 from jouleloop.cli.sweep import sweep
 from jouleloop.cli.train import train_app
+from jouleloop.cli.verify import verify
 from jouleloop.errors import EXIT_BUG, EXIT_USER, JouleloopError, LinkError, OverBudgetError
 
 
@@ -71,6 +72,7 @@ app.command("profile")(profile)
 app.command("run")(run)
 app.add_typer(scenarios_app, name="scenarios")
 app.command("sweep")(sweep)
+app.command("verify")(verify)
 
 
 def _print_version(wanted: bool) -> None:

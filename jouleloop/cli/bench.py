@@ -11,12 +11,13 @@ from rich.table import Table
 
 from jouleloop.cli.keys import TrustOption, make_first_key, read_trusted
 from jouleloop.cli.output import JsonFlag, console, print_json, print_wide, progress_bar
-from jouleloop.errors import OverBudgetError
+from jouleloop.errors import ConformanceError, OverBudgetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edge_runtime.wire.bundle import Bundle
+    from edge_runtime.wire.keys import PublicKey
     from hil_tests.result import Result
     from hil_tests.world_result import WorldsResult
 
@@ -68,6 +69,12 @@ def bench(
         Path | None, typer.Option(help="Folder for result.json and report.html.")
     ] = None,
     trust: TrustOption = None,
+    conformance: Annotated[
+        bool,
+        typer.Option(
+            "--conformance", help="Check instead that the board does what every port must do."
+        ),
+    ] = False,
     json_output: JsonFlag = False,
 ) -> None:
     """Run a bundle's model on a target against generated returns, and measure it.
@@ -83,6 +90,10 @@ def bench(
     an item as the photovoltaic module that is most like it, one of `train policy --worlds
     generated` sees the item itself.
 
+    With --conformance a board with our firmware, emulated or on a serial port, shows that its port
+    is right: clock and sleep, restarts, uploads and refusals, storage, exact outputs.
+    docs/porting.md says what each check means.
+
     Example: jouleloop bench out/policy.jlb --target qemu --scenarios 5 --seed 1
     """
     from edge_runtime.wire.bundle import read_bundle
@@ -95,6 +106,9 @@ def bench(
     kind = target.partition(":")[0]
     if target == "qemu":
         make_first_key()
+    if conformance:
+        _check_conformance(loaded, target, device, trusted, json_output)
+        return
     if worlds is not None:
         name = f"{loaded.name}-{loaded.device_id}-{kind}-worlds-seed{seed}"
         folder = out or Path("out/bench") / name
@@ -129,6 +143,34 @@ def bench(
     else:
         print_result(result)
         console.print(f"report: {folder / 'report.html'}")
+
+
+def _check_conformance(
+    bundle: Bundle,
+    target: str,
+    device: str | None,
+    trust: Sequence[PublicKey],
+    json_output: bool,
+) -> None:
+    from hil_tests.session import run_conformance_session
+
+    with progress_bar("checks") as progress:
+        found = run_conformance_session(
+            bundle, target, device=device, trust=trust, progress=progress
+        )
+    if json_output:
+        print_json(found.as_record())
+    else:
+        table = Table("check", "", "finding", title=f"{found.device} on {found.port}")
+        for verdict in found.verdicts:
+            table.add_row(verdict.check, "yes" if verdict.is_passed else "NO", verdict.finding)
+        print_wide(table)
+    failed = [verdict.check for verdict in found.verdicts if not verdict.is_passed]
+    if failed:
+        raise ConformanceError(
+            f"the board does not conform: {', '.join(failed)}",
+            hint="docs/porting.md says what each check asks of a port",
+        )
 
 
 def _check_options(worlds: Path | None, *of_worlds: float | None) -> None:

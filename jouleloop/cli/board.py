@@ -45,7 +45,7 @@ def board(
             "device": profile.id,
             "port": emulator.port,
             "flash": str(flash),
-            "firmware": str(emulator.firmware),
+            "firmware": str(emulator.firmware.folder),
         }
         if json_output:
             print_json(record)

@@ -22,6 +22,8 @@ class Made:
 
     Args:
         made_kg: products.
+        used_kg: material that went into them, residue included.
+        secondary_kg: of that, what was in a product before.
         virgin_kg: material that entered.
         disposed_kg: residue.
         kg_km: hauled.
@@ -30,6 +32,8 @@ class Made:
     """
 
     made_kg: float
+    used_kg: float
+    secondary_kg: float
     virgin_kg: float
     disposed_kg: float
     kg_km: float
@@ -94,7 +98,7 @@ class Factories:
             taken[factory] = amount
         orders = self._orders(stock, view, limit, cover_ticks, taken)
         slower = self._slower(view, taken, orders, carbon_left)
-        made = Made(0.0, 0.0, 0.0, 0.0, [], [])
+        made = Made(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, [], [])
         for factory, amount in taken.items():
             self._make(stock[factory], factory, amount * slower, level, pulls, made)
         for mine, factory, far, masses in orders:
@@ -199,8 +203,11 @@ class Factories:
             return
         share = min(1.0, amount / sum(held))
         secondary = max(level * amount, share * self._secondary[factory])
-        self._secondary[factory] -= min(secondary, self._secondary[factory])
+        secondary = min(secondary, self._secondary[factory])
+        self._secondary[factory] -= secondary
         masses = [min(amount * part, mass) for part, mass in zip(self._recipe, held, strict=True)]
+        made.used_kg += sum(masses)
+        made.secondary_kg += min(secondary, sum(masses))
         for material, mass in enumerate(masses):
             held[material] -= mass
         made.processed.append((factory, amount))

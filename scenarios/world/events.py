@@ -17,10 +17,12 @@ import numpy as np
 
 from scenarios.world.arrays import World, build_world
 from scenarios.world.comply import comply
+from scenarios.world.dynamics import REACTIONS, STOCKS
 from scenarios.world.event_factories import Factories
 from scenarios.world.graph import (
     DISASSEMBLY_YIELD,
     KIND,
+    MANUFACTURING_YIELD,
     RECYCLING_YIELD,
     REMANUFACTURING_YIELD,
 )
@@ -32,6 +34,7 @@ from scenarios.world.values import HAUL_CARBON_PER_KG_KM, HAUL_MJ_PER_KG_KM, QUA
 from scenarios.world.view import View, conditions
 
 if TYPE_CHECKING:
+    from scenarios.world.graph import Floats
     from scenarios.world.schema import Scenario
     from scenarios.world.simulate import Run
     from scenarios.world.view import Controller
@@ -79,6 +82,21 @@ def totals(run: Run, scenario: int = 0) -> Totals:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What a run did to the mass of the whole chain, by state; see dynamics.py.
+
+    Args:
+        stocks: kg at the beginning of every tick and at the end, [t + 1, STOCKS].
+        extents: kg that each reaction took from its source in every tick, [t, REACTIONS].
+        totals: of the run.
+    """
+
+    stocks: Floats
+    extents: Floats
+    totals: Totals
+
+
 @dataclass(slots=True)
 class _Lot:
     """An item on the way back: its mass by material, and what is to become of it."""
@@ -98,6 +116,23 @@ def simulate_events(scenario: Scenario, controller: Controller) -> Totals:
     items = sample_items(world)
     controller.reset(world, items)
     return _Simulation(world, items, controller).run()
+
+
+def trace_events(scenario: Scenario, controller: Controller) -> Trajectory:
+    """As `simulate_events`, and remember the mass in every state at every tick.
+
+    Raises:
+        MassBalanceError: what entered, left and stayed do not add up.
+    """
+    world = build_world([scenario])
+    items = sample_items(world)
+    controller.reset(world, items)
+    simulation = _Simulation(world, items, controller)
+    sums = simulation.run()
+    stocks, extents = (np.array(rows) for rows in zip(*simulation.census, strict=True))
+    # An emptied state holds a residue of rounding, of either sign.
+    stocks[np.abs(stocks) < 1e-9 * simulation.begin_kg] = 0.0
+    return Trajectory(stocks, np.diff(extents, axis=0), sums)
 
 
 class _Simulation:
@@ -130,6 +165,11 @@ class _Simulation:
         self.sequence = 0
         self.sums = dict.fromkeys(Totals.__dataclass_fields__, 0.0)
         self.factories = Factories(world)
+        self.by_state = dict.fromkeys(STOCKS, 0.0)
+        self.by_state["in_use"] = sum(sum(self.stock[node]) for node in world.kind("use").tolist())
+        self.by_state["virgin"] = self.begin_kg - self.by_state["in_use"]
+        self.moved = dict.fromkeys(REACTIONS, 0.0)
+        self.census: list[tuple[list[float], list[float]]] = []
 
     def _routes(self) -> dict[tuple[int, str], list[tuple[int, float, float]]]:
         """Where a node may send over each stage: (target, share, distance)."""
@@ -167,8 +207,20 @@ class _Simulation:
                 self._arrive(time, node, lot)
             else:
                 self._done(time, node)
+        self._count()
         self._close()
         return Totals(**self.sums)
+
+    def _count(self) -> None:
+        self.census.append((list(self.by_state.values()), list(self.moved.values())))
+
+    def _move(self, reaction: str, mass: float, lost: float = 0.0) -> None:
+        """Mass goes from one state to another, and part of it to the landfill."""
+        source, target = REACTIONS[reaction]
+        self.moved[reaction] += mass
+        self.by_state[source] -= mass
+        self.by_state[target] += mass - lost
+        self.by_state["disposed"] += lost
 
     def _arrive(self, time: float, node: int, lot: _Lot) -> None:
         kind = self.kind[node]
@@ -211,26 +263,34 @@ class _Simulation:
         kind = self.kind[node]
         if kind == KIND["collection"]:
             target = "use" if lot.fate == Disposition.REUSE else "disassembly"
+            if lot.fate == Disposition.REUSE:
+                self._move("reuse", lot.total)
             self._send(time, node, target, lot)
         elif kind == KIND["disassembly"]:
-            self._lose(lot, [DISASSEMBLY_YIELD] * len(lot.mass))
+            self._move("lose", self._lose(lot, [DISASSEMBLY_YIELD] * len(lot.mass)))
             remade = lot.fate == Disposition.REMANUFACTURE
+            if remade:
+                self._move("remanufacture", lot.total)
             self._send(time, node, "remanufacturing" if remade else "recycling", lot)
         elif kind == KIND["remanufacturing"]:
             self.sums["remanufactured_kg"] += lot.total
-            self._lose(lot, [REMANUFACTURING_YIELD] * len(lot.mass))
+            self._move(
+                "resell", lot.total, self._lose(lot, [REMANUFACTURING_YIELD] * len(lot.mass))
+            )
             self._send(time, node, "use", lot)
         else:
             self.sums["recycled_kg"] += lot.total
-            self._lose(lot, RECYCLING_YIELD.tolist())
+            self._move("recycle", lot.total, self._lose(lot, RECYCLING_YIELD.tolist()))
             self._send(time, node, "manufacturing", lot)
         self._serve(time, node)
 
-    def _lose(self, lot: _Lot, kept: list[float]) -> None:
+    def _lose(self, lot: _Lot, kept: list[float]) -> float:
         lot.mass = [mass * share for mass, share in zip(lot.mass, kept, strict=True)]
         total = sum(lot.mass)
-        self.sums["disposed_kg"] += lot.total - total
+        lost = lot.total - total
+        self.sums["disposed_kg"] += lost
         lot.total = total
+        return lost
 
     def _send(self, time: float, node: int, target_kind: str, lot: _Lot) -> None:
         """To the target that is furthest behind its share."""
@@ -255,6 +315,7 @@ class _Simulation:
         self.sums["carbon_kg"] += HAUL_CARBON_PER_KG_KM * kg_km
 
     def _tick(self, tick: int) -> None:
+        self._count()
         state, world = self.state, self.world
         capacity, available, demand = conditions(world, tick)
         served = np.array(self.delivered_now)
@@ -276,6 +337,11 @@ class _Simulation:
         self.back_carbon = 0.0
         for name in ("made_kg", "virgin_kg", "disposed_kg"):
             self.sums[name] += getattr(made, name)
+        virgin_kg = made.used_kg - made.secondary_kg
+        self._move("extract", made.virgin_kg)
+        self._move("make", virgin_kg, (1.0 - MANUFACTURING_YIELD) * virgin_kg)
+        lost = (1.0 - MANUFACTURING_YIELD) * made.secondary_kg
+        self._move("make_again", made.secondary_kg, lost)
         for node, mass in made.processed:
             self._book_process(node, mass)
         self._haul(made.kg_km)
@@ -294,7 +360,9 @@ class _Simulation:
             state.next_return[item] = np.iinfo(np.int64).max
             if fate == Disposition.DISPOSE:
                 self.sums["disposed_kg"] += total
+                self._move("discard", total)
                 continue
+            self._move("collect", total)
             target, distance = self.gates[int(items.gate[item])]
             self._haul(total * distance)
             self.push(view.tick + self.moment[item] + 1.0, _ARRIVE, target, _Lot(mass, total, fate))

@@ -72,15 +72,21 @@ def read(path: Path) -> Scenario:
         OSError: the file cannot be read.
     """
     try:
-        record = json.loads(path.read_bytes(), parse_constant=_no_constant)
+        record = json.loads(path.read_bytes(), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         hint = "take the original again"
         raise ScenarioError(f"{path}: $: not JSON: {error}", hint=hint) from error
     return parse(record, str(path))
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are there once: of two values one would be hashed, the other read."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return record
 
 
 def _path(error: ErrorDetails) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jouleloop.errors import ScenarioError
+from scenarios.world.arrays import build_world
 from scenarios.world.file import seal
 from scenarios.world.graph import DISTANCE_KM, KIND, draw_topology, nominal_loads
 from scenarios.world.linear_programs import require_feasible
@@ -92,6 +93,23 @@ def make_scenario(seed: int, *, nodes: int = 50, ticks: int = 240) -> Scenario:
         "policies": _draw_policies(random, ticks, topology, capacity, demand, ratio),
         "disruptions": _draw_disruptions(random, ticks, topology.kind, names),
     }
+    return seal(record)
+
+
+def with_schedule(scenario: Scenario, seed: int) -> Scenario:
+    """The same chain under other policies, disruptions and returns, all drawn from a seed."""
+    random = np.random.default_rng(seed)
+    world = build_world([scenario])
+    topology, ratio = world.topology, scenario.returns.ratio
+    names = [node.id for node in scenario.nodes]
+    record = as_record(scenario) | {
+        "seed": int(random.integers(2**53)),
+        "policies": _draw_policies(
+            random, scenario.ticks, topology, world.capacity, world.demand, ratio
+        ),
+        "disruptions": _draw_disruptions(random, scenario.ticks, topology.kind, names),
+    }
+    del record["id"]
     return seal(record)
 
 

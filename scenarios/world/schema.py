@@ -39,8 +39,9 @@ SUBJECTS = {
 }
 SHARES = ("recycled_content", "collection_target", "ban")
 
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Beyond any chain on earth, and far below where sums of floats lose a gram.
+Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Hours = Annotated[float, Field(ge=1e-3, le=1e5, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Tick = Annotated[int, Field(ge=0, le=1_000_000)]
 Kind = Literal[
@@ -184,7 +185,7 @@ class Scenario(_Frozen):
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     seed: Annotated[int, Field(ge=0, le=2**53)]
     ticks: Annotated[int, Field(ge=1, le=100_000)]
-    tick_hours: Positive
+    tick_hours: Hours
     recovery_window_ticks: Annotated[int, Field(ge=1, le=100_000)]
     nodes: Annotated[tuple[Node, ...], Field(min_length=len(KINDS), strict=False)]
     edges: Annotated[tuple[Edge, ...], Field(min_length=1, strict=False)]

@@ -7,7 +7,7 @@ from math import isclose
 from typing import TYPE_CHECKING
 
 from jouleloop.errors import ScenarioError
-from scenarios.world.products import PRODUCT_INDEX
+from scenarios.world.products import MASS_KG, PRODUCT_INDEX
 from scenarios.world.schema import KINDS, SHARES, STAGES, SUBJECTS
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from scenarios.world.schema import Policy, Scenario
 
+MOST_UNITS = 10_000_000
 _STAGES = frozenset(STAGES)
 
 
@@ -140,9 +141,21 @@ def _returns(scenario: Scenario) -> Iterator[tuple[str, str]]:
             yield path, f"{product.unu_key!r} is no product class; they are {known}"
     if len({product.unu_key for product in products}) < len(products):
         yield "$.returns.products", "a product class is there twice"
+    yield from _units(scenario)
     total = sum(product.share for product in products)
     if not isclose(total, 1.0, abs_tol=1e-6):
         yield "$.returns.products", f"the shares add up to {total:.6g}, not to 1"
+
+
+def _units(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """So many that a run would not fit in memory."""
+    known = [p for p in scenario.returns.products if p.unu_key in PRODUCT_INDEX]
+    unit_kg = sum(p.share * float(MASS_KG[PRODUCT_INDEX[p.unu_key]]) for p in known)
+    demand_kg = sum(node.demand_kg for node in scenario.nodes)
+    returned_kg = scenario.returns.ratio * demand_kg * scenario.ticks
+    if returned_kg > MOST_UNITS * unit_kg:
+        units = f"{returned_kg / unit_kg:.3g} units" if unit_kg else "no mass to a unit, but mass"
+        yield "$.returns", f"{units} would come back in the run; at most {MOST_UNITS} can"
 
 
 def _policy(policy: Policy, path: str) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,8 @@ import serial
 import device_profiles
 from device_profiles.core import Isa, KernelClass
 from edge_runtime.node import serial_device
-from edge_runtime.node.serial_device import Decision, SerialDevice
+from edge_runtime.node.device_records import Decision
+from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire import smp
 from edge_runtime.wire.image import TLV_SHA256, Target, Version, parse_image
 from edge_runtime.wire.module import Ceiling, profile_crc32

@@ -13,6 +13,9 @@ import pytest
 import device_profiles
 from edge_runtime.firmware import build
 from edge_runtime.firmware.build import build_firmware
+from edge_runtime.firmware.flat import flatten, section_bytes
+from edge_runtime.key_folder import key_folder
+from edge_runtime.wire.image import PROFILE_CLASS_FIRMWARE, Version, parse_image
 from jouleloop.errors import InputError, MachineError, MissingToolError
 
 pytestmark = pytest.mark.qemu
@@ -39,26 +42,48 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_same_sources_are_built_once(cache: Path, sources: Path) -> None:
-    elf = build_firmware(BOARD)
-    built_at = elf.stat().st_mtime_ns
-    assert elf.parent == cache
-    assert elf.read_bytes()[:4] == b"\x7fELF"
-    assert build_firmware(BOARD).stat().st_mtime_ns == built_at
-    # Nothing but the finished file is left.
-    assert [path.name for path in cache.iterdir()] == [elf.name]
+    built = build_firmware(BOARD)
+    built_at = built.boot.stat().st_mtime_ns
+    assert built.folder.parent == cache
+    for elf in (built.boot, built.elf(0), built.elf(1)):
+        assert elf.read_bytes()[:4] == b"\x7fELF"
+    assert build_firmware(BOARD).boot.stat().st_mtime_ns == built_at
+    # Nothing but what is finished is left.
+    assert [path.name for path in cache.iterdir()] == [built.folder.name]
     # Another source is another firmware; comments count, for lines are in the debug information.
     ledger = sources / "src/ledger.c"
     ledger.write_text(ledger.read_text() + "/* more */\n")
-    assert build_firmware(BOARD) != elf
-    assert elf.is_file()
+    assert build_firmware(BOARD) != built
+    assert built.boot.is_file()
+
+
+def test_firmware_is_signed_and_linked_for_its_slot(cache: Path) -> None:
+    built = build_firmware(BOARD, version=Version(3, 1, 4), security_counter=7)
+    images = [parse_image(built.image(slot)) for slot in (0, 1)]
+    for image in images:
+        image.verify(key_folder().trusted())
+        assert str(image.version) == "3.1.4+0"
+        assert image.security_counter == 7
+        assert image.target.profile_class == PROFILE_CLASS_FIRMWARE
+    resets = [int.from_bytes(image.payload[4:8], "little") for image in images]
+    assert [reset & ~0x1FFFFF for reset in resets] == [0x21C00000, 0x21E00000]
+
+
+def test_the_parts_fit_their_budgets(cache: Path) -> None:
+    """Boot loader with Ed25519 48 kB; firmware without a model 24 kB of flash, 6 kB of RAM."""
+    built = build_firmware(BOARD)
+    assert len(flatten(built.boot.read_bytes(), 0)) <= 48 * 1024
+    assert len(parse_image(built.image(0)).payload) <= 24 * 1024
+    sections = section_bytes(built.elf(0).read_bytes())
+    assert 0 < sections[".data"] + sections[".bss"] <= 6 * 1024
 
 
 def test_where_it_is_built_does_not_matter(cache: Path, tmp_path: Path) -> None:
-    here = build_firmware(BOARD).name
+    here = build_firmware(BOARD).folder.name
     shutil.copytree(build.FOLDER, tmp_path / "elsewhere")
     original, build.FOLDER = build.FOLDER, tmp_path / "elsewhere"
     try:
-        assert build_firmware(BOARD).name == here
+        assert build_firmware(BOARD).folder.name == here
     finally:
         build.FOLDER = original
     assert len(list(cache.iterdir())) == 1
@@ -68,7 +93,7 @@ def test_two_builds_at_once(cache: Path) -> None:
     program = (
         "import device_profiles\n"
         "from edge_runtime.firmware.build import build_firmware\n"
-        "print(build_firmware(device_profiles.load('mps2-an386')))\n"
+        "print(build_firmware(device_profiles.load('mps2-an386')).folder)\n"
     )
     both = [
         subprocess.Popen(

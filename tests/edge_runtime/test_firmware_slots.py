@@ -203,8 +203,9 @@ def test_erase(fresh_board: HostBoard) -> None:
     def erase(**slot: int) -> dict[str, Any]:
         return fresh_board.ask(WRITE, Group.IMAGE, ImageCommand.ERASE, slot)
 
-    assert erase() == _image_error(ImageError.INVALID_SLOT)
-    assert erase(slot=0) == erase(slot=4) == _image_error(ImageError.INVALID_SLOT)
+    # The host port has no boot loader, and so no slots of firmware.
+    assert erase() == erase(slot=0) == _image_error(ImageError.NO_FREE_SLOT)
+    assert erase(slot=4) == _image_error(ImageError.INVALID_SLOT)
     assert erase(slot=3) == {"rc": ProtocolError.BAD_STATE}  # it serves
     assert _models(fresh_board) == {"1.0.0": False, "2.0.0": True}
     assert erase(slot=2) == {}
@@ -369,7 +370,10 @@ NO_SLOT = 0xFF
 
 
 def _record(sequence: int, boot_id: int, slot: int, trial: int = NO_SLOT, trials: int = 0) -> bytes:
-    body = struct.pack("<4s3I2H2I", b"JLRC", sequence, boot_id, slot, trial, trials, 0, 0)
+    # Firmware: the first slot's, none on trial. Counters. Attempts, reasons, trials of the model.
+    slots = (slot, trial, 0, NO_SLOT)
+    ends = (0, 0, 0, trials)
+    body = struct.pack("<4s2I4B2I4B", b"JLRC", sequence, boot_id, *slots, 0, 0, *ends)
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -404,7 +408,7 @@ def boot_id_in(flash: bytearray) -> int:
     newest = (0, 0)
     for at in range(0, 2 * ERASE_BYTES, 32):
         record = bytes(flash[at : at + 32])
-        sequence, boot_id, slot = struct.unpack_from("<3I", record, 4)
+        sequence, boot_id, slot = struct.unpack_from("<2IB", record, 4)
         if record == _record(sequence, boot_id, slot):
             newest = max(newest, (sequence, boot_id))
     return newest[1]

@@ -160,7 +160,7 @@ def test_answers_that_make_no_sense(faulty: FaultyDevice) -> None:
         with pytest.raises(LinkError, match="no list 'images'"):
             device.image_state()
         with pytest.raises(LinkError, match="buffer of 16 bytes"):
-            device._upload_piece(b"x" * 100, 0)
+            device._upload_piece(b"x" * 100, smp.IMAGE_MODEL, 0)
 
 
 def test_a_device_that_loses_every_upload(faulty: FaultyDevice) -> None:

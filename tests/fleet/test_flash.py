@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from device_profiles.core import KernelClass
-from edge_runtime.node.serial_device import SerialDevice, Trust
+from edge_runtime.node.device_records import Trust
+from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire.bundle import Bundle, native_name, write_bundle
 from edge_runtime.wire.image import Version, parse_image
 from edge_runtime.wire.keys import short_hash

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def policy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A policy for the emulated Cortex-M4F, trained with a fixed seed."""
+def policy_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy, trained with a fixed seed."""
     checkpoint = tmp_path_factory.mktemp("line") / "checkpoint"
     train_policy(checkpoint, seed=3)
+    return checkpoint
+
+
+@pytest.fixture(scope="session")
+def policy_bundle(policy_checkpoint: Path) -> Bundle:
+    """The same for the emulated Cortex-M4F."""
     options = ExportOptions(rounding=Rounding.SINGLE, native=True, budget=Budget())
-    return export_model(checkpoint, device_profiles.load("mps2-an386"), options)
+    return export_model(policy_checkpoint, device_profiles.load("mps2-an386"), options)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,11 @@ JOULELOOP = str(Path(sys.executable).with_name("jouleloop"))
 SCENARIOS = {
     "boot",
     "first-start",
+    "firmware-update",
+    "firmware-revert",
+    "firmware-refused",
+    "firmware-faded",
+    "firmware-faded-too",
     "model-update",
     "model-refused",
     "model-faded",
@@ -93,7 +98,7 @@ def test_a_changed_source_is_built_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof
 ) -> None:
     sources = tmp_path / "firmware"
-    for part in ("include", "src", "port"):
+    for part in ("include", "src", "boot", "port"):
         shutil.copytree(FOLDER / part, sources / part)
     monkeypatch.setattr(build, "FIRMWARE", sources)
     assert prove(scenarios=[QUICK]).scenarios[QUICK] == proof.scenarios[QUICK]

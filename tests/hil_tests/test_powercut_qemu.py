@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import device_profiles
-from edge_runtime.node.serial_device import Decision, SerialDevice
+from edge_runtime.firmware.build import build_firmware
+from edge_runtime.node.device_records import Decision, ImageState
+from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire.image import Version, parse_image
 from hil_tests.emulator import Emulator
 from hil_tests.powercut.emulated import Cut, count_operations, cut_power
@@ -26,7 +28,8 @@ pytestmark = pytest.mark.qemu
 BOARD = device_profiles.load("mps2-an386")
 OLD, NEW, THIRD = (TinyModule().image(Version(number)) for number in (1, 2, 3))
 ROW, OUTPUT = b"\1\2\3\4", b"\2\3\4\5"
-SAMPLES, SLOW_SAMPLES = 12, 200
+SAMPLES, UPDATE_SAMPLES, SLOW_SAMPLES = 8, 5, 200
+OLD_COUNTER, NEW_COUNTER = 0, 1
 
 
 def _hash(image: bytes) -> bytes:
@@ -156,6 +159,101 @@ def test_a_killed_board_keeps_its_promises_at_many_points(
 ) -> None:
     for cut in _cuts(operations, SLOW_SAMPLES):
         _cut_and_check(prepared, tmp_path, cut)
+
+
+@dataclass
+class FirmwareBook:
+    """As `Book`, of an update of the board's firmware."""
+
+    old: bytes
+    new: bytes
+    is_confirming: bool = False
+    is_confirmed: bool = False
+
+    def use(self, device: SerialDevice) -> None:
+        """Upload, trial, confirmation."""
+        device.upload_firmware(self.new)
+        device.try_image(_hash(self.new))
+        device.reset()
+        device.wait_until_up()
+        assert _running(device).sha256 == _hash(self.new)
+        assert device.rollback().is_on_trial
+        assert device.trust().firmware_counter == OLD_COUNTER
+        self.is_confirming = True
+        device.confirm_firmware()
+        self.is_confirmed = True
+
+    def check(self, device: SerialDevice) -> None:
+        """Old or new; the counter is that of what is confirmed; the update works to its end."""
+        running = _running(device)
+        assert running.sha256 in {_hash(self.old), _hash(self.new)}
+        if self.is_confirmed:
+            assert running.sha256 == _hash(self.new)
+        is_new = running.sha256 == _hash(self.new) and running.is_confirmed
+        assert not is_new or self.is_confirming
+        assert device.trust().firmware_counter == (NEW_COUNTER if is_new else OLD_COUNTER)
+        if not is_new:
+            if device.rollback().is_on_trial:
+                device.reset()
+                device.wait_until_up()
+                assert _running(device).sha256 == _hash(self.old)
+            self.use(device)
+        device.reset()
+        device.wait_until_up()
+        assert _running(device).sha256 == _hash(self.new)
+        assert device.trust().firmware_counter == NEW_COUNTER
+
+
+def _running(device: SerialDevice) -> ImageState:
+    (running,) = (state for state in device.firmware() if state.is_active)
+    return running
+
+
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FirmwareBook, list[int]]:
+    """The flash of a board with the old firmware, and what an update of it takes."""
+    old = build_firmware(BOARD).image(0)
+    new = build_firmware(BOARD, version=Version(99), security_counter=NEW_COUNTER).image(1)
+    flash = tmp_path_factory.mktemp("firmware") / "flash.bin"
+    with Emulator(BOARD, flash):
+        pass
+    counted = flash.with_name("counted.bin")
+    shutil.copy(flash, counted)
+    operations = count_operations(BOARD, counted, FirmwareBook(old, new).use)
+    return flash, FirmwareBook(old, new), list(operations)
+
+
+def _update_cuts(operations: list[int], samples: int) -> list[Cut]:
+    """Half of them in the last operations: records of the trial and of the confirmation."""
+    spread = list(_cuts(operations, samples // 2))
+    first = len(operations) - 6
+    late = _cuts(operations[first:], samples - samples // 2)
+    return spread + [Cut(first + cut.operation, cut.instruction) for cut in late]
+
+
+def _cut_update(firmware: tuple[Path, FirmwareBook, list[int]], folder: Path, cut: Cut) -> None:
+    flash, book, _ = firmware
+    copied = folder / "flash.bin"
+    shutil.copy(flash, copied)
+    book = FirmwareBook(book.old, book.new)
+    cut_power(BOARD, copied, book.use, cut)
+    with Emulator(BOARD, copied) as emulator, SerialDevice(emulator.port) as device:
+        book.check(device)
+
+
+@pytest.mark.parametrize("sample", range(UPDATE_SAMPLES))
+def test_a_killed_board_runs_old_or_new_firmware(
+    firmware: tuple[Path, FirmwareBook, list[int]], tmp_path: Path, sample: int
+) -> None:
+    _cut_update(firmware, tmp_path, _update_cuts(firmware[2], UPDATE_SAMPLES)[sample])
+
+
+@pytest.mark.slow
+def test_a_killed_board_runs_old_or_new_firmware_at_many_points(
+    firmware: tuple[Path, FirmwareBook, list[int]], tmp_path: Path
+) -> None:
+    for cut in _update_cuts(firmware[2], SLOW_SAMPLES):
+        _cut_update(firmware, tmp_path, cut)
 
 
 def test_a_start_that_is_cut_again(

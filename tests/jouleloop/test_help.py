@@ -86,7 +86,7 @@ def test_command_lines_on_a_page_are_understood(page: Path) -> None:
         "jouleloop --no-such-option",
         "jouleloop bench",
         "jouleloop bench a.jlb b.jlb",
-        "jouleloop bench a.jlb --target moon",
+        "jouleloop bench a.jlb --seed moon",
         "jouleloop bench a.jlb --scenarios many",
     ],
 )

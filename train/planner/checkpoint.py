@@ -13,7 +13,14 @@ from edge_runtime.planner.network import Network
 from train.checkpoint import PRODUCER, Card
 from train.planner.denoiser import CONDITION_SIZE, parameter_count
 from train.planner.sampler import sample
-from train.planner.schedule import DISTILLED, EMBEDDING_SIZE, STEPS, Schedule, make_schedule
+from train.planner.schedule import (
+    DISTILLED,
+    EMBEDDING_SIZE,
+    STEPS,
+    X0_LIMIT,
+    Schedule,
+    make_schedule,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +57,11 @@ def calibration_rows(
     seen: list[torch.Tensor] = []
     for table in tables.values():
         sample(model, table, noise, conditions, watch=seen.append)
-    rows = torch.cat(seen).numpy()
+    inputs = torch.cat(seen)
+    with torch.no_grad():
+        # What the sampler cuts off anyway needs no place among the eight bits of x0.
+        within = model(inputs).abs().amax(dim=1) <= X0_LIMIT
+    rows: NDArray[np.float32] = (inputs[within] if within.any() else inputs).numpy()
     anywhere = torch.randperm(len(rows), generator=random)[:CALIBRATION_ROWS].numpy()
     chosen = np.unique(np.concatenate([anywhere, rows.argmin(axis=0), rows.argmax(axis=0)]))
     kept: NDArray[np.float32] = rows[chosen]
@@ -100,6 +111,7 @@ def planner_card(
             "schedules": {str(steps): table.as_record() for steps, table in tables.items()},
             "distilled": list(DISTILLED) if fit.distillation_steps else [],
             "steps": DEFAULT_STEPS,
+            "x0_limit": X0_LIMIT,
             "intervals": {
                 level: record["offsets"] for level, record in metrics["intervals"].items()
             },

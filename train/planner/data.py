@@ -12,6 +12,7 @@ from edge_runtime.planner.residuals import residuals
 from edge_runtime.planner.state import Normalisation, join_plans, split_plans
 from edge_runtime.planner.validation import check_network
 from jouleloop.errors import InputError
+from train.planner.schedule import X0_LIMIT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 # Of the capacity, or of one where the coordinate is a share: what moves less is nearly constant.
 STD_FLOOR = {"flows": 2e-3, "storage": 2e-3, "exchange": 2e-3, "quality": 0.03, "status": 0.25}
-# A period further from the mean is a freak: eight bits would spend their range on it alone.
-MOST_DEVIATIONS = 8.0
 HELD_OUT_SHARE = 0.25
 TOLERANCE = 1e-9  # of the capacity
 
@@ -98,7 +97,8 @@ def make_plan_data(
             hint="give the network bounds that its own simulator can keep",
         )
     normalisation, moving = _normalise(network, coordinates[within])
-    usual = np.abs(normalisation.normalise(coordinates)).max(axis=1) <= MOST_DEVIATIONS
+    # A period further from the mean is a freak: eight bits would spend their range on it alone.
+    usual = np.abs(normalisation.normalise(coordinates)).max(axis=1) <= X0_LIMIT
     kept = within & usual
     states = normalisation.normalise(coordinates[kept]).astype(np.float32)
     weights = conditions[kept].astype(np.float32)

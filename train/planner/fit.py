@@ -19,7 +19,7 @@ from train.planner.denoiser import Denoiser
 from train.planner.physics import physics_penalty
 from train.planner.resume import Progress, Snapshot
 from train.planner.sampler import ddim_step
-from train.planner.schedule import DISTILLED, alpha_bar, embed, make_schedule
+from train.planner.schedule import DISTILLED, X0_LIMIT, alpha_bar, embed, make_schedule
 
 if TYPE_CHECKING:
     from train.planner.data import PlanData
@@ -220,5 +220,6 @@ def _walk(
         embedding, schedule.alpha_bar[part], schedule.alpha_bar_next[part], strict=True
     ):
         x0 = teacher(torch.cat([state, conditions, row.expand(len(state), -1)], dim=1))
+        x0 = x0.clamp(-X0_LIMIT, X0_LIMIT)
         state = ddim_step(state, x0, float(kept), float(kept_next))
     return state

@@ -6,9 +6,11 @@ import json
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import jouleloop
 from jouleloop.errors import InputError
 from jouleloop.programs import die_with_parent, require_package
 from train.planner.verdicts import LINES, Verdict, interval, judge
@@ -72,6 +74,10 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     every = [replace(settings, seed=settings.seed + number) for number in range(seeds)]
     records = _study(folder, every, progress or (lambda done, total: None))
+    for record in records:
+        # One at a time, in this process: they are timed.
+        place = folder / f"projection-{record['seed']}.json"
+        record["projection"] = _kept(place, partial(_projection, record["seed"]))
     if device is not None:
         first = folder / f"seed-{settings.seed}"
         records[0]["device"] = _kept(folder / "device.json", lambda: device(first))
@@ -115,19 +121,31 @@ def study_one(folder: Path, settings: Settings, baselines: bool) -> Record:
     return _kept(folder / f"seed-{settings.seed}.json", study)
 
 
+def _projection(seed: int) -> Record:
+    """The exact projection beside the one by penalties and L-BFGS, in the same run."""
+    from train.compare_projections import compare_projections
+
+    found = compare_projections(seed)
+    return asdict(found) | {"speed_up": found.speedup, "residual_ratio": found.residual_ratio}
+
+
 def _kept(path: Path, make: Callable[[], Record]) -> Record:
+    """A record that this version made before; or made now, and kept."""
     try:
-        record: Record = json.loads(path.read_text(encoding="utf-8"))
+        kept = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        record = make()
-        _write(path, json.dumps(record) + "\n")
+        kept = {}
+    if kept.get("producer") != jouleloop.__version__:
+        kept = {"producer": jouleloop.__version__, "record": make()}
+        _write(path, json.dumps(kept) + "\n")
+    record: Record = kept["record"]
     return record
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    new = path.with_name(path.name + ".partial")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
 
 
 def _summary(verdicts: Sequence[Verdict], records: Sequence[Record]) -> Record:

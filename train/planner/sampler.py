@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from train.planner.schedule import X0_LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from train.planner.schedule import Schedule
 
     Project = Callable[[torch.Tensor], torch.Tensor]
-
-LIKELY = 8.0  # standard deviations
 
 
 @torch.no_grad()
@@ -34,8 +34,7 @@ def sample(
         schedule: K steps.
         noise: standard normal, float32 [n, D].
         conditions: weights of cost and CO2, float32 [n, 2].
-        predicts_noise: the model gives the noise instead; x0 is then cut to a likely range, since
-            early steps divide by almost nothing.
+        predicts_noise: the model gives the noise instead, and x0 is worked out from it.
         project_each: applied to every x0 before the noise is worked out again from it; the other
             order, x0 projected beside the old noise, leaves the distribution.
         watch: called with every input of the model, [n, D + 2 + 16].
@@ -50,7 +49,9 @@ def sample(
             watch(inputs)
         x0 = model(inputs)
         if predicts_noise:
-            x0 = ((x - (1.0 - kept) ** 0.5 * x0) / kept**0.5).clamp(-LIKELY, LIKELY)
+            x0 = (x - (1.0 - kept) ** 0.5 * x0) / kept**0.5
+        # No plan to learn from lies beyond: without it a path in a hundred runs away.
+        x0 = x0.clamp(-X0_LIMIT, X0_LIMIT)
         if project_each is not None:
             x0 = project_each(x0)
         x = ddim_step(x, x0, kept, kept_next)

@@ -21,6 +21,7 @@ from train.planner.quantised import QuantisedDenoiser, load_denoiser
 from train.planner.resume import Progress
 from train.planner.schedule import make_schedule
 from train.planner.train import plan_data, train_planner
+from train.planner.verification import area_under_curve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,10 +54,10 @@ def study_seed(folder: Path, settings: Settings, show: Show, *, baselines: bool)
         baselines: whether to train those too.
 
     Returns:
-        `seed`, `network`, `held_out_plans`, `floor`, `intervals`, `parameters`, `steering` (weights
-        and outcomes of some plans), and `samplers`: by name the figures of `evaluate.score` and
-        `projected`: the same after projection at the end, with `feasible` (share of plans with a
-        residual within 1e-5 of the capacity) and `largest_residual`.
+        `seed`, `network`, `held_out_plans`, `floor`, `intervals`, `parameters`, `verification`,
+        `steering` (weights and outcomes of some plans), and `samplers`: by name the figures of
+        `evaluate.score`, and `projected`: the same after projection at the end, with `feasible`
+        (share of plans with a residual within 1e-5 of the capacity) and `largest_residual`.
     """
     data = plan_data(settings, folder / f"plans-{settings.seed}.npz", show)
     place = folder / f"seed-{settings.seed}"
@@ -81,6 +82,7 @@ def study_seed(folder: Path, settings: Settings, show: Show, *, baselines: bool)
         "floor": card["metrics"]["sliced_wasserstein_floor"],
         "intervals": card["metrics"]["intervals"],
         "parameters": card["planner"]["parameters"],
+        "verification": {"auc": area_under_curve(data, settings.seed)},
         "steering": ways.steering(model),
         "samplers": ways.records,
     }

@@ -5,6 +5,7 @@
 #include "jl_cbor.h"
 #include "jl_configuration.h"
 #include "jl_console.h"
+#include "jl_firmware.h"
 #include "jl_ledger.h"
 #include "jl_outbox.h"
 #include "jl_slots.h"
@@ -22,6 +23,7 @@ struct jl_node {
     const struct jl_port *port;
     struct jl_ledger ledger;
     struct jl_slots slots;
+    struct jl_slot firmware[JL_FIRMWARE_SLOTS];
     struct jl_upload upload;
     struct jl_configuration configuration;
     struct jl_outbox outbox;
@@ -52,19 +54,28 @@ void jl_node_step(struct jl_node *node);
 /** Answer a message; returns the answer's bytes in `node->reply`, 0 when there is none. */
 uint32_t jl_smp_answer(struct jl_node *node, struct jl_bytes message);
 
+/** Put the ledger, as it stands now, into a map that is open. */
+void jl_put_ledger(struct jl_node *node, struct jl_cbor_writer *reply);
+
 /*
  * The groups of commands. The writer is inside the answer's map; what was written is dropped where
  * the status is not JL_OK.
  */
 jl_status jl_os_handle(struct jl_node *node, const struct jl_request *request,
                        struct jl_cbor_writer *reply);
+void jl_images_start(struct jl_node *node);
 jl_status jl_images_handle(struct jl_node *node, const struct jl_request *request,
                            struct jl_cbor_writer *reply);
 jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *request,
                               struct jl_cbor_writer *reply);
+jl_status jl_stat_handle(struct jl_node *node, const struct jl_request *request,
+                         struct jl_cbor_writer *reply);
 jl_status jl_storage_handle(struct jl_node *node, const struct jl_request *request,
                             struct jl_cbor_writer *reply);
-jl_status jl_keys_handle(const struct jl_node *node, const struct jl_request *request,
+jl_status jl_keys_handle(struct jl_node *node, const struct jl_request *request,
                          struct jl_cbor_writer *reply);
+
+jl_status jl_state_handle(struct jl_node *node, const struct jl_request *request,
+                          struct jl_cbor_writer *reply);
 
 #endif

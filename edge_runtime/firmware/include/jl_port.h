@@ -21,6 +21,8 @@ enum {
     JL_ARENA_ALIGNMENT = 16,
     /** A model update goes to the slot that does not serve. */
     JL_MODEL_SLOTS = 2,
+    /** A firmware update goes to the slot that does not run. */
+    JL_FIRMWARE_SLOTS = 2,
 };
 
 /** Wake at no time: only an interrupt ends the sleep. */
@@ -61,6 +63,11 @@ struct jl_port {
     /** Where models lie. */
     struct jl_area model_slots[JL_MODEL_SLOTS];
     /**
+     * Where firmware lies and executes; no bytes: the board has no boot loader, and its firmware
+     * is not replaced over the link.
+     */
+    struct jl_area firmware_slots[JL_FIRMWARE_SLOTS];
+    /**
      * Erase the block at `offset`, a multiple of erase_bytes. False: the flash reported a failure;
      * the block's content is then undefined.
      */
@@ -99,6 +106,11 @@ struct jl_port {
 
     /** Start afresh; does not return. */
     void (*reset)(void);
+    /**
+     * Leave the boot loader for the firmware whose vector table lies at `vectors`. Only the boot
+     * loader calls it; does not return.
+     */
+    void (*start_firmware)(const uint8_t *vectors);
 };
 
 /** Run the firmware on a board; never returns. */

@@ -1,5 +1,6 @@
 /*
- * The board's record: how often it started, which model slot serves, which one is on trial.
+ * The board's record: how often it started, which slots of firmware and models count, which are on
+ * trial, and why the last trial ended badly. The boot loader and the firmware share it.
  *
  * Records are appended to one of two erase blocks; the one with the highest sequence and a right
  * CRC counts. A full block is followed by the other, erased first, so that the last good record is
@@ -16,22 +17,34 @@
 /** No slot serves. */
 enum { JL_NO_SLOT = 0xFF };
 
+/** Why something was rolled back: a status in one byte, 0 for nothing. */
+typedef uint8_t jl_reason;
+
 /** As it lies in flash; a multiple of every program unit that ports may have. */
 struct jl_record {
     uint32_t magic;
     uint32_t sequence;
     uint32_t boot_id; /* counts starts, from 1 */
-    uint32_t active_slot;
-    uint16_t trial_slot; /* whose self-test runs, or was running when the board stopped */
-    uint16_t trials;     /* of that slot, begun and not ended */
+    uint8_t active_slot;
+    uint8_t trial_slot;     /* whose self-test runs, or was running when the board stopped */
+    uint8_t firmware_slot;  /* confirmed; it starts unless another one is on trial */
+    uint8_t firmware_trial; /* starts once; confirmed before the next start, or given up */
     /* Images with a lower security counter are refused; raised when one is served for good. */
     uint32_t model_counter;
     uint32_t firmware_counter;
+    uint8_t firmware_attempts; /* starts of the firmware on trial so far */
+    jl_reason firmware_reason; /* of the last rollback */
+    jl_reason model_reason;
+    uint8_t trials; /* of `trial_slot`, begun and not ended */
     uint32_t crc32;
 };
 
 /** The newest record, or one for a board that never ran: boot 0, no slot. */
 struct jl_record jl_records_read(const struct jl_port *port);
+
+/** A status as a reason, and back. */
+jl_reason jl_reason_of(jl_status status);
+jl_status jl_reason_status(jl_reason reason);
 
 /** Append the record; sets its magic, sequence and CRC. */
 jl_status jl_records_append(const struct jl_port *port, struct jl_record *record);

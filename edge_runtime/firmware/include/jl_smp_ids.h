@@ -30,6 +30,7 @@ enum {
 enum {
     JL_GROUP_OS = 0,
     JL_GROUP_IMAGE = 1,
+    JL_GROUP_STAT = 2,
     JL_GROUP_NODE = 64,
 };
 
@@ -46,12 +47,19 @@ enum {
 };
 
 enum {
+    JL_STAT_SHOW = 0,
+    JL_STAT_LIST = 1,
+};
+
+enum {
     JL_NODE_INFER = 0,
     JL_NODE_LEDGER = 1,
     JL_NODE_OUTBOX_READ = 2,
     JL_NODE_OUTBOX_ACKNOWLEDGE = 3,
     JL_NODE_CONFIGURATION = 4,
+    JL_NODE_SELF_TEST = 5,
     JL_NODE_KEYS = 6,
+    JL_NODE_ROLLBACK = 7,
 };
 
 /**
@@ -143,6 +151,12 @@ typedef enum {
     JL_NODE_ERROR_COUNTER_OLDER = 4194323,
     /** this is no firmware, or it was built for another board */
     JL_NODE_ERROR_WRONG_BOARD = 4194324,
+    /** the firmware is linked for the device's other slot */
+    JL_NODE_ERROR_WRONG_SLOT = 4194325,
+    /** the firmware on trial was not confirmed before the next start */
+    JL_NODE_ERROR_NOT_CONFIRMED = 4194326,
+    /** the board stopped in the model's self-test */
+    JL_NODE_ERROR_SELF_TEST_STOPPED = 4194327,
     /** the device's flash could not be written */
     JL_NODE_ERROR_FLASH_FAILED = 4194334,
 } jl_status;

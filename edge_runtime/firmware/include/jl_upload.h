@@ -1,8 +1,9 @@
-/* The upload of an image into the spare model slot, piece by piece, as SMP does it. */
+/* The upload of an image into the spare slot of its kind, piece by piece, as SMP does it. */
 #ifndef JL_UPLOAD_H
 #define JL_UPLOAD_H
 
 #include "jl_cbor.h"
+#include "jl_firmware.h"
 #include "jl_slots.h"
 
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 /** An upload in progress. */
 struct jl_upload {
     bool is_open;
+    uint32_t kind; /* JL_SMP_IMAGE_FIRMWARE or JL_SMP_IMAGE_MODEL */
     uint32_t slot;
     uint32_t offset; /* bytes stored so far */
     uint32_t bytes;  /* of the whole file */
@@ -20,6 +22,7 @@ struct jl_upload {
 
 /** The first piece's announcement. */
 struct jl_upload_start {
+    uint32_t kind;
     uint32_t bytes;
     struct jl_bytes sha256; /* empty: not announced */
     bool must_be_newer;
@@ -40,7 +43,10 @@ jl_status jl_upload_begin(const struct jl_port *port, struct jl_slots *slots,
 jl_status jl_upload_store(const struct jl_port *port, struct jl_upload *upload, uint32_t offset,
                           struct jl_bytes data);
 
-/** All is stored: compare with the announced SHA-256 and activate. Closes the upload. */
+/**
+ * All is stored: compare with the announced SHA-256. A model is activated; firmware is verified,
+ * and starts when it is put on trial. Closes the upload.
+ */
 jl_status jl_upload_finish(const struct jl_port *port, struct jl_slots *slots,
                            struct jl_upload *upload);
 

@@ -46,9 +46,30 @@ struct jl_record jl_records_read(const struct jl_port *port) {
     struct jl_record record;
     struct place place;
     if (!find_newest(port, &record, &place)) {
-        record = (struct jl_record){.active_slot = JL_NO_SLOT, .trial_slot = JL_NO_SLOT};
+        record = (struct jl_record){
+            .active_slot = JL_NO_SLOT,
+            .trial_slot = JL_NO_SLOT,
+            .firmware_trial = JL_NO_SLOT,
+        };
     }
     return record;
+}
+
+/* Codes of the group of images lie above those of our own, which stay below 34. */
+enum { IMAGE_REASONS = 64 };
+
+jl_reason jl_reason_of(jl_status status) {
+    uint32_t group = (uint32_t)status >> 16;
+    uint32_t code = (uint32_t)status & 0xFFFFu;
+    return (jl_reason)(group == JL_GROUP_IMAGE ? IMAGE_REASONS + code : code);
+}
+
+jl_status jl_reason_status(jl_reason reason) {
+    if (reason == 0) {
+        return JL_OK;
+    }
+    uint32_t group = reason >= IMAGE_REASONS ? JL_GROUP_IMAGE : JL_GROUP_NODE;
+    return (jl_status)(group << 16 | (reason & (IMAGE_REASONS - 1u)));
 }
 
 static bool is_erased(const uint8_t *data, uint32_t bytes) {

@@ -55,8 +55,8 @@ static jl_status try_slot(const struct jl_port *port, struct jl_slots *slots, ui
         return status;
     }
     struct jl_record record = slots->record;
-    record.trials = record.trial_slot == index ? (uint16_t)(record.trials + 1) : 1;
-    record.trial_slot = (uint16_t)index;
+    record.trials = record.trial_slot == index ? (uint8_t)(record.trials + 1) : 1;
+    record.trial_slot = (uint8_t)index;
     status = write_record(port, slots, record);
     if (status != JL_OK) {
         return status;
@@ -64,8 +64,9 @@ static jl_status try_slot(const struct jl_port *port, struct jl_slots *slots, ui
     jl_status outcome = jl_model_self_test(port, &model);
     record.trial_slot = JL_NO_SLOT;
     record.trials = 0;
+    record.model_reason = jl_reason_of(outcome);
     if (outcome == JL_OK) {
-        record.active_slot = index;
+        record.active_slot = (uint8_t)index;
         record.model_counter = slots->slot[index].image.security_counter;
     }
     status = write_record(port, slots, record);
@@ -101,6 +102,7 @@ static void end_stopped_trial(const struct jl_port *port, struct jl_slots *slots
     if (record->trial_slot != slots->active) {
         empty(port, slots, record->trial_slot);
     }
+    record->model_reason = jl_reason_of(JL_NODE_ERROR_SELF_TEST_STOPPED);
     record->trial_slot = JL_NO_SLOT;
     record->trials = 0;
 }

@@ -47,8 +47,9 @@ static void put_place(struct jl_cbor_writer *reply, uint32_t image, uint32_t slo
     jl_cbor_put_key(reply, "version");
 }
 
-static void put_model(struct jl_cbor_writer *reply, const struct jl_slots *slots, uint32_t index) {
-    const struct jl_image *image = &slots->slot[index].image;
+/** Open the record of an image in a slot: its place, version and hash. */
+static void open_image(struct jl_cbor_writer *reply, uint32_t kind, uint32_t slot,
+                       const struct jl_image *image) {
     struct version_text text = {.used = 0};
     add_number(&text, image->version.major);
     add_number(&text, image->version.minor);
@@ -57,10 +58,14 @@ static void put_model(struct jl_cbor_writer *reply, const struct jl_slots *slots
         add_number(&text, image->version.build);
     }
     jl_cbor_open_map(reply);
-    put_place(reply, JL_SMP_IMAGE_MODEL, index);
+    put_place(reply, kind, slot);
     jl_cbor_put_text(reply, (struct jl_bytes){(const uint8_t *)text.characters, text.used});
     jl_cbor_put_key(reply, "hash");
     jl_cbor_put_bytes(reply, (struct jl_bytes){image->sha256, sizeof image->sha256});
+}
+
+static void put_model(struct jl_cbor_writer *reply, const struct jl_slots *slots, uint32_t index) {
+    open_image(reply, JL_SMP_IMAGE_MODEL, index, &slots->slot[index].image);
     if (index == slots->active) {
         put_flag(reply, "active");
         put_flag(reply, "confirmed");
@@ -68,15 +73,43 @@ static void put_model(struct jl_cbor_writer *reply, const struct jl_slots *slots
     jl_cbor_end(reply);
 }
 
-static jl_status state(const struct jl_node *node, struct jl_cbor_writer *reply) {
-    jl_cbor_put_key(reply, "images");
-    jl_cbor_open_array(reply);
+static void put_firmware(struct jl_cbor_writer *reply, const struct jl_node *node, uint32_t index) {
+    const struct jl_record *record = &node->slots.record;
+    open_image(reply, JL_SMP_IMAGE_FIRMWARE, index, &node->firmware[index].image);
+    put_flag(reply, "bootable");
+    if (index == record->firmware_trial && record->firmware_attempts == 0) {
+        put_flag(reply, "pending");
+    }
+    if (index == record->firmware_slot) {
+        put_flag(reply, "confirmed");
+    }
+    if (index == jl_firmware_running(record)) {
+        put_flag(reply, "active");
+    }
+    jl_cbor_end(reply);
+}
+
+/** Firmware that is not replaceable lies in no slot. */
+static void put_only_firmware(struct jl_cbor_writer *reply) {
     jl_cbor_open_map(reply);
     put_place(reply, JL_SMP_IMAGE_FIRMWARE, 0);
     jl_cbor_put_key(reply, JL_FIRMWARE_VERSION);
     put_flag(reply, "active");
     put_flag(reply, "confirmed");
     jl_cbor_end(reply);
+}
+
+static jl_status state(const struct jl_node *node, struct jl_cbor_writer *reply) {
+    jl_cbor_put_key(reply, "images");
+    jl_cbor_open_array(reply);
+    if (!jl_firmware_is_replaceable(node->port)) {
+        put_only_firmware(reply);
+    }
+    for (uint32_t index = 0; index < JL_FIRMWARE_SLOTS; index++) {
+        if (node->firmware[index].is_valid) {
+            put_firmware(reply, node, index);
+        }
+    }
     for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
         if (node->slots.slot[index].is_valid) {
             put_model(reply, &node->slots, index);
@@ -86,18 +119,88 @@ static jl_status state(const struct jl_node *node, struct jl_cbor_writer *reply)
     return JL_OK;
 }
 
+static void look(struct jl_node *node, uint32_t index) {
+    struct jl_slot *slot = &node->firmware[index];
+    slot->is_valid =
+        jl_firmware_look(node->port, &node->slots.record, index, &slot->image) == JL_OK;
+}
+
+void jl_images_start(struct jl_node *node) {
+    if (jl_firmware_is_replaceable(node->port)) {
+        look(node, 0);
+        look(node, 1);
+    }
+}
+
+static bool has_hash(const struct jl_slot *slot, struct jl_bytes hash) {
+    return slot->is_valid && hash.bytes == sizeof slot->image.sha256 &&
+           memcmp(slot->image.sha256, hash.data, hash.bytes) == 0;
+}
+
+/** Put the spare firmware on trial, or confirm the one that runs. */
+static jl_status choose_firmware(struct jl_node *node, uint32_t index, bool is_confirmed) {
+    bool runs = index == jl_firmware_running(&node->slots.record);
+    if (is_confirmed) {
+        /* Only what runs has shown that it runs. */
+        return runs ? jl_firmware_confirm(node->port, &node->slots.record) : JL_ERROR_BAD_STATE;
+    }
+    return runs ? JL_OK : jl_firmware_test(node->port, &node->slots.record);
+}
+
+/** A model is served for good once its self-test passed: to test and to confirm it is the same. */
+static jl_status choose_model(struct jl_node *node, uint32_t index) {
+    if (index == node->slots.active) {
+        return JL_OK;
+    }
+    node->input_received = 0;
+    node->output_ready = 0;
+    return jl_slots_activate(node->port, &node->slots, index);
+}
+
+static jl_status set_state(struct jl_node *node, const struct jl_request *request,
+                           struct jl_cbor_writer *reply) {
+    struct jl_bytes hash = {0};
+    bool is_confirmed = false;
+    enum jl_cbor_found found = jl_cbor_get_bytes(request->map, "hash", &hash);
+    if (found == JL_CBOR_WRONG ||
+        jl_cbor_get_bool(request->map, "confirm", &is_confirmed) == JL_CBOR_WRONG) {
+        return JL_ERROR_INVALID;
+    }
+    jl_status status = JL_ERROR_NOT_FOUND;
+    if (found == JL_CBOR_ABSENT) {
+        /* Without a hash: the firmware that runs. */
+        status =
+            is_confirmed ? jl_firmware_confirm(node->port, &node->slots.record) : JL_ERROR_INVALID;
+    }
+    for (uint32_t index = 0; index < JL_FIRMWARE_SLOTS; index++) {
+        if (has_hash(&node->firmware[index], hash)) {
+            status = choose_firmware(node, index, is_confirmed);
+        }
+    }
+    for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
+        if (has_hash(&node->slots.slot[index], hash)) {
+            status = choose_model(node, index);
+        }
+    }
+    return status == JL_OK ? state(node, reply) : status;
+}
+
 /** Read what the first piece announces; an absent value keeps its default. */
-static jl_status read_start(struct jl_bytes map, struct jl_upload_start *start) {
+static jl_status read_start(const struct jl_port *port, struct jl_bytes map,
+                            struct jl_upload_start *start) {
     uint32_t image = JL_SMP_IMAGE_FIRMWARE;
     if (jl_cbor_get_uint(map, "image", &image) == JL_CBOR_WRONG ||
         jl_cbor_get_bytes(map, "sha", &start->sha256) == JL_CBOR_WRONG ||
         jl_cbor_get_bool(map, "upgrade", &start->must_be_newer) == JL_CBOR_WRONG) {
         return JL_ERROR_INVALID;
     }
-    if (image != JL_SMP_IMAGE_MODEL) {
-        return image == JL_SMP_IMAGE_FIRMWARE ? JL_IMAGE_ERROR_NO_FREE_SLOT
-                                              : JL_IMAGE_ERROR_INVALID_SLOT;
+    if (image != JL_SMP_IMAGE_MODEL && image != JL_SMP_IMAGE_FIRMWARE) {
+        return JL_IMAGE_ERROR_INVALID_SLOT;
     }
+    if (image == JL_SMP_IMAGE_FIRMWARE && !jl_firmware_is_replaceable(port)) {
+        return JL_IMAGE_ERROR_NO_FREE_SLOT;
+    }
+    start->kind = image;
     bool has_length = jl_cbor_get_uint(map, "len", &start->bytes) == JL_CBOR_FOUND;
     return has_length ? JL_OK : JL_IMAGE_ERROR_INVALID_LENGTH;
 }
@@ -113,11 +216,15 @@ static jl_status store(struct jl_node *node, struct jl_bytes map) {
         return jl_upload_store(node->port, &node->upload, offset, data);
     }
     struct jl_upload_start start = {0};
-    jl_status status = read_start(map, &start);
+    jl_status status = read_start(node->port, map, &start);
     if (status != JL_OK) {
         return status;
     }
-    return jl_upload_begin(node->port, &node->slots, &node->upload, &start, data);
+    status = jl_upload_begin(node->port, &node->slots, &node->upload, &start, data);
+    if (status == JL_OK && start.kind == JL_SMP_IMAGE_FIRMWARE) {
+        node->firmware[node->upload.slot].is_valid = false;
+    }
+    return status;
 }
 
 static jl_status upload(struct jl_node *node, const struct jl_request *request,
@@ -135,6 +242,9 @@ static jl_status upload(struct jl_node *node, const struct jl_request *request,
         node->input_received = 0;
         node->output_ready = 0;
         status = jl_upload_finish(node->port, &node->slots, upload);
+        if (upload->kind == JL_SMP_IMAGE_FIRMWARE) {
+            look(node, upload->slot);
+        }
         if (status != JL_OK) {
             return status;
         }
@@ -149,16 +259,34 @@ static jl_status upload(struct jl_node *node, const struct jl_request *request,
     return JL_OK;
 }
 
+static jl_status erase_firmware(struct jl_node *node, uint32_t index) {
+    if (!jl_firmware_is_replaceable(node->port)) {
+        return JL_IMAGE_ERROR_NO_FREE_SLOT;
+    }
+    if (index != jl_firmware_spare(&node->slots.record)) {
+        return JL_ERROR_BAD_STATE;
+    }
+    if (node->upload.kind == JL_SMP_IMAGE_FIRMWARE) {
+        node->upload.is_open = false;
+    }
+    jl_status status = jl_firmware_erase(node->port, &node->slots.record);
+    look(node, index);
+    return status;
+}
+
 static jl_status erase(struct jl_node *node, const struct jl_request *request) {
     uint32_t slot = DEFAULT_ERASE_SLOT;
     if (jl_cbor_get_uint(request->map, "slot", &slot) == JL_CBOR_WRONG) {
         return JL_ERROR_INVALID;
     }
+    if (slot < FIRST_MODEL_SLOT) {
+        return erase_firmware(node, slot);
+    }
     uint32_t index = slot - FIRST_MODEL_SLOT;
-    if (slot < FIRST_MODEL_SLOT || index >= JL_MODEL_SLOTS) {
+    if (index >= JL_MODEL_SLOTS) {
         return JL_IMAGE_ERROR_INVALID_SLOT;
     }
-    if (node->upload.slot == index) {
+    if (node->upload.kind == JL_SMP_IMAGE_MODEL && node->upload.slot == index) {
         node->upload.is_open = false;
     }
     return jl_slots_erase(node->port, &node->slots, index);
@@ -167,8 +295,8 @@ static jl_status erase(struct jl_node *node, const struct jl_request *request) {
 jl_status jl_images_handle(struct jl_node *node, const struct jl_request *request,
                            struct jl_cbor_writer *reply) {
     bool is_write = request->operation == JL_SMP_WRITE;
-    if (request->command == JL_IMAGE_STATE && !is_write) {
-        return state(node, reply);
+    if (request->command == JL_IMAGE_STATE) {
+        return is_write ? set_state(node, request, reply) : state(node, reply);
     }
     if (request->command == JL_IMAGE_UPLOAD && is_write) {
         return upload(node, request, reply);

@@ -1,9 +1,9 @@
 #include "jl_node.h"
 
-jl_status jl_keys_handle(const struct jl_node *node, const struct jl_request *request,
+jl_status jl_keys_handle(struct jl_node *node, const struct jl_request *request,
                          struct jl_cbor_writer *reply) {
     if (request->command != JL_NODE_KEYS || request->operation != JL_SMP_READ) {
-        return JL_ERROR_NOT_SUPPORTED;
+        return jl_state_handle(node, request, reply);
     }
     const struct jl_trusted_keys *trusted = node->port->trusted_keys;
     jl_cbor_put_key(reply, "keys");

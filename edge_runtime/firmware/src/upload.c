@@ -3,15 +3,32 @@
 
 /** Whether the same file is on its way already, so that the client may go on where it stopped. */
 static bool is_resumed(const struct jl_upload *upload, const struct jl_upload_start *start) {
-    return upload->is_open && upload->has_sha256 && upload->bytes == start->bytes &&
-           start->sha256.bytes == JL_SHA256_BYTES &&
+    return upload->is_open && upload->kind == start->kind && upload->has_sha256 &&
+           upload->bytes == start->bytes && start->sha256.bytes == JL_SHA256_BYTES &&
            memcmp(upload->sha256, start->sha256.data, JL_SHA256_BYTES) == 0;
+}
+
+static const struct jl_area *area_of(const struct jl_port *port, uint32_t kind, uint32_t slot) {
+    return kind == JL_SMP_IMAGE_FIRMWARE ? &port->firmware_slots[slot] : &port->model_slots[slot];
+}
+
+/** The header of what runs, or serves; false where there is none. */
+static bool read_current(const struct jl_port *port, const struct jl_slots *slots, uint32_t kind,
+                         struct jl_image_header *header) {
+    uint32_t slot =
+        kind == JL_SMP_IMAGE_FIRMWARE ? jl_firmware_running(&slots->record) : slots->active;
+    if (slot == JL_NO_SLOT) {
+        return false;
+    }
+    const struct jl_area *area = area_of(port, kind, slot);
+    struct jl_bytes content = {port->flash + area->offset, area->bytes};
+    return jl_image_read_header(content, header) == JL_OK;
 }
 
 static jl_status check_start(const struct jl_port *port, const struct jl_slots *slots,
                              uint32_t slot, const struct jl_upload_start *start,
                              struct jl_bytes data) {
-    if (start->bytes > port->model_slots[slot].bytes) {
+    if (start->bytes > area_of(port, start->kind, slot)->bytes) {
         return JL_IMAGE_ERROR_TOO_LARGE;
     }
     if (start->sha256.bytes != 0 && start->sha256.bytes != JL_SHA256_BYTES) {
@@ -22,8 +39,12 @@ static jl_status check_start(const struct jl_port *port, const struct jl_slots *
     if (status != JL_OK) {
         return status;
     }
-    if (start->must_be_newer && slots->active != JL_NO_SLOT &&
-        jl_image_compare_versions(header.version, slots->slot[slots->active].image.version) <= 0) {
+    if (start->kind == JL_SMP_IMAGE_FIRMWARE && !jl_firmware_is_at_home(port, slot, &header)) {
+        return JL_NODE_ERROR_WRONG_SLOT;
+    }
+    struct jl_image_header current;
+    if (start->must_be_newer && read_current(port, slots, start->kind, &current) &&
+        jl_image_compare_versions(header.version, current.version) <= 0) {
         return JL_IMAGE_ERROR_VERSION_OLDER;
     }
     return JL_OK;
@@ -35,13 +56,20 @@ jl_status jl_upload_begin(const struct jl_port *port, struct jl_slots *slots,
     if (is_resumed(upload, start)) {
         return JL_OK;
     }
-    uint32_t slot = jl_slots_spare(slots);
+    bool is_firmware = start->kind == JL_SMP_IMAGE_FIRMWARE;
+    uint32_t slot = is_firmware ? jl_firmware_spare(&slots->record) : jl_slots_spare(slots);
     jl_status status = check_start(port, slots, slot, start, data);
+    if (status == JL_OK && is_firmware) {
+        status = jl_firmware_release(port, &slots->record);
+    }
     if (status != JL_OK) {
         return status;
     }
-    slots->slot[slot].is_valid = false;
-    *upload = (struct jl_upload){.is_open = true, .slot = slot, .bytes = start->bytes};
+    if (!is_firmware) {
+        slots->slot[slot].is_valid = false;
+    }
+    *upload = (struct jl_upload){
+        .is_open = true, .kind = start->kind, .slot = slot, .bytes = start->bytes};
     if (start->sha256.bytes == JL_SHA256_BYTES) {
         upload->has_sha256 = true;
         memcpy(upload->sha256, start->sha256.data, JL_SHA256_BYTES);
@@ -91,7 +119,7 @@ jl_status jl_upload_store(const struct jl_port *port, struct jl_upload *upload, 
             return JL_IMAGE_ERROR_INVALID_LENGTH; /* the upload would never move on */
         }
     }
-    const struct jl_area *area = &port->model_slots[upload->slot];
+    const struct jl_area *area = area_of(port, upload->kind, upload->slot);
     jl_status status = erase_ahead(port, area, offset, offset + data.bytes);
     if (status == JL_OK) {
         status = program(port, area->offset + offset, data);
@@ -108,7 +136,8 @@ static bool is_announced_file(const struct jl_port *port, const struct jl_upload
     uint8_t sha256[JL_SHA256_BYTES];
     struct jl_sha256 hash;
     jl_sha256_begin(&hash);
-    jl_sha256_add(&hash, port->flash + port->model_slots[upload->slot].offset, upload->bytes);
+    const struct jl_area *area = area_of(port, upload->kind, upload->slot);
+    jl_sha256_add(&hash, port->flash + area->offset, upload->bytes);
     jl_sha256_end(&hash, sha256);
     return memcmp(sha256, upload->sha256, sizeof sha256) == 0;
 }
@@ -119,5 +148,13 @@ jl_status jl_upload_finish(const struct jl_port *port, struct jl_slots *slots,
     if (upload->has_sha256 && !is_announced_file(port, upload)) {
         return JL_IMAGE_ERROR_INVALID_HASH;
     }
-    return jl_slots_activate(port, slots, upload->slot);
+    if (upload->kind == JL_SMP_IMAGE_MODEL) {
+        return jl_slots_activate(port, slots, upload->slot);
+    }
+    struct jl_image image;
+    jl_status status = jl_firmware_look(port, &slots->record, upload->slot, &image);
+    if (status != JL_OK) {
+        (void)port->flash_erase(port->firmware_slots[upload->slot].offset);
+    }
+    return status;
 }

@@ -1,6 +1,7 @@
 #include "board.h"
 #include "engine.h"
 #include "images.h"
+#include "jl_boot.h"
 #include "promises.h"
 
 #include <setjmp.h>
@@ -15,6 +16,8 @@ enum {
 };
 
 struct jl_node board_node;
+enum firmware board_firmware;
+uint32_t board_firmware_slot;
 static _Alignas(JL_ARENA_ALIGNMENT) uint8_t arena[ARENA_BYTES];
 static uint64_t ticks;
 static jmp_buf *watchdog;
@@ -86,6 +89,12 @@ const struct jl_port board_port = {
             {MODEL_SLOT_BLOCK * ERASE_BYTES, MODEL_SLOT_BLOCKS *ERASE_BYTES},
             {(MODEL_SLOT_BLOCK + MODEL_SLOT_BLOCKS) * ERASE_BYTES, MODEL_SLOT_BLOCKS *ERASE_BYTES},
         },
+    .firmware_slots =
+        {
+            {FIRMWARE_SLOT_BLOCK * ERASE_BYTES, FIRMWARE_SLOT_BLOCKS *ERASE_BYTES},
+            {(FIRMWARE_SLOT_BLOCK + FIRMWARE_SLOT_BLOCKS) * ERASE_BYTES,
+             FIRMWARE_SLOT_BLOCKS *ERASE_BYTES},
+        },
     .flash_erase = flash_erase,
     .flash_program = flash_program,
     .arena = arena,
@@ -109,7 +118,9 @@ bool board_owns(uint32_t offset, uint32_t bytes) {
            is_inside(&port->configuration, offset, bytes) ||
            is_inside(&port->outbox, offset, bytes) ||
            is_inside(&port->model_slots[0], offset, bytes) ||
-           is_inside(&port->model_slots[1], offset, bytes);
+           is_inside(&port->model_slots[1], offset, bytes) ||
+           is_inside(&port->firmware_slots[0], offset, bytes) ||
+           is_inside(&port->firmware_slots[1], offset, bytes);
 }
 
 static struct jl_area fence_behind(const struct jl_area *area) {
@@ -143,12 +154,46 @@ static void fill_fences(void) {
 void board_make(uint64_t seed) {
     flash_reset(seed);
     fill_fences();
+    memcpy(flash.memory + board_port.firmware_slots[0].offset, firmwares[FIRMWARE_OLD][0].bytes,
+           IMAGE_BYTES);
     memset(flash.erases, 0, sizeof flash.erases);
     memset(flash.programs, 0, sizeof flash.programs);
 }
 
 _Noreturn void board_hang(void) {
     longjmp(*watchdog, 1);
+}
+
+/** What the boot loader chose: byte for byte firmware that somebody made for this slot. */
+static void take_firmware(const struct jl_image *image) {
+    for (uint32_t slot = 0; slot < JL_FIRMWARE_SLOTS; slot++) {
+        const uint8_t *start = flash.memory + board_port.firmware_slots[slot].offset;
+        for (int number = FIRMWARE_OLD; number < FIRMWARES; number++) {
+            const struct image *made = &firmwares[number][slot];
+            if (image->payload.data == start + sizeof(struct jl_image_header) &&
+                memcmp(start, made->bytes, IMAGE_BYTES) == 0) {
+                board_firmware = (enum firmware)number;
+                board_firmware_slot = slot;
+                return;
+            }
+        }
+    }
+    violate("firmware starts that nobody made");
+}
+
+/** Boot loader, then firmware. */
+static void start_once(void) {
+    struct jl_image image;
+    memset(&image, 0xA5, sizeof image);
+    if (!jl_boot_choose(&board_port, &image)) {
+        violate("no firmware starts");
+    }
+    take_firmware(&image);
+    promises_firmware_starts(board_firmware);
+    if (board_firmware == FIRMWARE_DEAD) {
+        board_hang();
+    }
+    jl_node_start(&board_node, &board_port);
 }
 
 void board_start(void) {
@@ -165,8 +210,21 @@ void board_start(void) {
     ticks = 0;
     memset(arena, 0xA5, sizeof arena);
     memset(&board_node, 0xA5, sizeof board_node);
-    jl_node_start(&board_node, &board_port);
+    start_once();
     watchdog = NULL;
+}
+
+void board_check_no_firmware(void) {
+    static struct flash kept;
+    kept = flash;
+    for (uint32_t slot = 0; slot < JL_FIRMWARE_SLOTS; slot++) {
+        flash.memory[board_port.firmware_slots[slot].offset + IMAGE_BYTES / 3] ^= 1;
+    }
+    struct jl_image image;
+    if (jl_boot_choose(&board_port, &image)) {
+        violate("firmware starts though none is whole");
+    }
+    flash = kept;
 }
 
 bool board_outlives(void (*action)(void)) {

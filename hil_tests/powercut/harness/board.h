@@ -3,11 +3,12 @@
 #define POWERCUT_BOARD_H
 
 #include "flash.h"
+#include "images.h"
 #include "jl_node.h"
 
 enum {
     /** Flash operations of a start after a cut, in all starts that it takes to serve again. */
-    RECOVERY_OPERATIONS = 12,
+    RECOVERY_OPERATIONS = 16,
     /** A board that stops by itself is started again; more often than that it must not. */
     MAX_STARTS = 4,
 };
@@ -21,8 +22,15 @@ void board_make(uint64_t seed);
 /** Whether a piece of flash lies in one of the board's areas. */
 bool board_owns(uint32_t offset, uint32_t bytes);
 
+/** The firmware that the boot loader started last, and where it lies. */
+extern enum firmware board_firmware;
+extern uint32_t board_firmware_slot;
+
 /** Power on, until the board serves; nothing of the RAM from before is left. */
 void board_start(void);
+
+/** With a bit of each slot of firmware turned over, none starts; leaves flash as it was. */
+void board_check_no_firmware(void);
 
 /** Code that never ends; the board's watchdog starts it again. */
 _Noreturn void board_hang(void);

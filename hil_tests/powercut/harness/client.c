@@ -15,6 +15,8 @@ void promises_reset(void) {
         .configuring = NOTHING,
         .model = NOTHING,
         .next_model = NOTHING,
+        .firmware = FIRMWARE_OLD,
+        .trial = NOTHING,
     };
 }
 
@@ -96,6 +98,7 @@ void client_configure(uint32_t report_every) {
 
 void client_check(void) {
     boot_check();
+    firmware_check();
     configuration_check();
     models_check();
     outbox_check(0);
@@ -109,6 +112,14 @@ void client_use_everything(void) {
     client_infer();
     client_acknowledge_too_much();
     client_acknowledge(promises.next - 2);
+}
+
+void client_use_firmware(void) {
+    if (client_is_on_trial()) {
+        board_start();
+        client_check();
+    }
+    client_update_firmware(promises.firmware == FIRMWARE_LAST ? FIRMWARE_LAST_TOO : FIRMWARE_LAST);
 }
 
 void client_check_wear(void) {

@@ -16,6 +16,8 @@ void client_configure(uint32_t report_every);
 
 /** Upload a model that must serve then. */
 void client_update_model(enum model model);
+/** Begin to upload another one first. */
+void client_change_its_mind(enum model model);
 /** Upload one that must be refused. */
 void client_offer_model(const struct image *image);
 
@@ -28,6 +30,22 @@ uint8_t *client_slot(bool is_serving);
 /** Run a model where none serves: refused. */
 void client_infer_nothing(void);
 
+/** Upload firmware and put it on trial: the next start runs it, the one behind that does not. */
+void client_test_firmware(enum firmware number);
+bool client_is_on_trial(void);
+/** Keep the firmware that is on trial. */
+void client_confirm_firmware(void);
+/** Upload, trial, confirmation, and a start of what is confirmed. */
+void client_update_firmware(enum firmware number);
+/** Upload what must be refused: `images`, of the slot that an update goes to. */
+void client_offer_firmware(const struct image images[JL_FIRMWARE_SLOTS]);
+/** Upload firmware for the other slot, and too much of it: refused. */
+void client_offer_misplaced_firmware(void);
+/** In a trial: overwrite or erase what it falls back to, or ask for another one: refused. */
+void client_disturb_trial(void);
+/** Erase both slots: the one that runs is not. */
+void client_erase_firmware(void);
+
 /** After a start: whether every promise is kept. What was on its way is settled then. */
 void client_check(void);
 
@@ -36,5 +54,7 @@ void client_check_wear(void);
 
 /** All that the board can do, to its end: nothing that was cut off stands in the way. */
 void client_use_everything(void);
+/** A whole update of firmware; a trial that a cut left is over first. */
+void client_use_firmware(void);
 
 #endif

@@ -3,6 +3,7 @@
 #define POWERCUT_CLIENT_PARTS_H
 
 #include "client.h"
+#include "jl_port.h"
 #include "promises.h"
 
 /** Read every decision from this one on. */
@@ -10,8 +11,28 @@ void outbox_check(uint32_t from);
 /** Programs in the outbox; every entry is one, and so is every mark. */
 uint32_t outbox_programs(void);
 void configuration_check(void);
+void firmware_check(void);
 void models_check(void);
 /** The start has a number of its own. */
 void boot_check(void);
+
+/** Of the two images of a kind (enum of SMP); NOTHING where there is none. */
+struct listed {
+    int32_t active;
+    uint32_t active_slot;
+    int32_t confirmed;
+};
+
+/** What the board lists; each of them is, byte for byte, what it claims to be. */
+struct listed images_list(uint32_t kind);
+/** Upload an image piece by piece, once interrupted; whether the board took it. */
+bool images_upload(uint32_t kind, const struct image *image);
+/** Begin an upload that is never finished. */
+void images_abandon_upload(uint32_t kind, const struct image *image);
+/** Upload more than a slot holds, and more than was announced: a violation where it is taken. */
+void images_upload_too_much(uint32_t kind, const struct image *image);
+/** Erase a slot; whether the board did. */
+bool images_erase(uint32_t kind, uint32_t slot);
+void images_check_erased(const struct jl_area *area);
 
 #endif

@@ -20,6 +20,11 @@ void request_number(const char *key, uint64_t value) {
     jl_cbor_put_uint(&writer, value);
 }
 
+void request_bool(const char *key, bool value) {
+    jl_cbor_put_key(&writer, key);
+    jl_cbor_put_bool(&writer, value);
+}
+
 void request_bytes(const char *key, const void *data, uint32_t bytes) {
     jl_cbor_put_key(&writer, key);
     jl_cbor_put_bytes(&writer, (struct jl_bytes){data, bytes});

@@ -7,6 +7,7 @@
 /** Begin a request's map. */
 void request_open(void);
 void request_number(const char *key, uint64_t value);
+void request_bool(const char *key, bool value);
 void request_bytes(const char *key, const void *data, uint32_t bytes);
 
 /** Close the map and send it to the board; returns the reply's map, valid until the next one. */

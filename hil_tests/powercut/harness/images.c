@@ -1,5 +1,6 @@
 #include "images.h"
 #include "board.h"
+#include "jl_crc.h"
 #include "jl_image.h"
 
 #include <string.h>
@@ -24,6 +25,9 @@ struct module {
 
 struct jl_trusted_keys images_keys;
 struct image models[MODELS];
+struct image firmwares[FIRMWARES][JL_FIRMWARE_SLOTS];
+struct image altered_firmware[JL_FIRMWARE_SLOTS];
+struct image foreign_firmware[JL_FIRMWARE_SLOTS];
 struct image altered_model;
 struct image wrong_file;
 struct image forged_model;
@@ -115,25 +119,33 @@ static void hash(const uint8_t *data, uint32_t bytes, uint8_t sha256[JL_SHA256_B
     jl_sha256_end(&state, sha256);
 }
 
-/** Header, payload and TLVs around a module; filled up with bytes of its own. */
-static void make_image(struct image *image, uint8_t version, const void *start, uint32_t bytes,
-                       struct jl_image_target target) {
+/** What an image is made of. */
+struct parts {
+    uint8_t version;
+    uint32_t load_address;
+    struct jl_bytes start; /* of the payload, which is filled up with bytes of its own */
+    struct jl_image_target target;
+};
+
+/** Header, payload and TLVs; the image has its counter already. */
+static void make_image(struct image *image, const struct parts *parts) {
     const struct jl_public_key *signer = &images_keys.keys[0];
     const struct jl_image_header header = {
         .magic = JL_IMAGE_MAGIC,
+        .load_address = parts->load_address,
         .header_bytes = sizeof header,
         .protected_tlv_bytes = PROTECTED_BYTES,
         .payload_bytes = PAYLOAD_BYTES,
-        .version = {.major = version},
+        .version = {.major = parts->version},
     };
     uint8_t *at = put(image->bytes, &header, sizeof header);
-    at = put(at, start, bytes);
-    for (uint32_t index = bytes; index < PAYLOAD_BYTES; index++) {
-        *at++ = (uint8_t)(index * 7 + version * 31);
+    at = put(at, parts->start.data, parts->start.bytes);
+    for (uint32_t index = parts->start.bytes; index < PAYLOAD_BYTES; index++) {
+        *at++ = (uint8_t)(index * 7 + parts->version * 31u);
     }
     at = put_pair(at, JL_TLV_PROTECTED_INFO_MAGIC, PROTECTED_BYTES);
-    at = put_pair(at, JL_TLV_TARGET, sizeof target);
-    at = put(at, &target, sizeof target);
+    at = put_pair(at, JL_TLV_TARGET, sizeof parts->target);
+    at = put(at, &parts->target, sizeof parts->target);
     at = put_pair(at, JL_TLV_SECURITY_COUNTER, sizeof image->counter);
     at = put(at, &image->counter, sizeof image->counter);
     hash(image->bytes, (uint32_t)(at - image->bytes), image->sha256);
@@ -147,29 +159,65 @@ static void make_image(struct image *image, uint8_t version, const void *start, 
     hash(image->bytes, IMAGE_BYTES, image->file_sha256);
 }
 
-void images_make(void) {
-    images_keys.count = 1;
-    sign_public_key(images_keys.keys[0].key);
-    memset(images_keys.keys[0].hash, 0xA5, sizeof images_keys.keys[0].hash);
-    const struct jl_image_target target = {
-        .profile_class = JL_PROFILE_CLASS_MCU,
-        .kernel_class = JL_KERNEL_SCALAR,
-        .abi_version = JL_MODULE_ABI_VERSION,
+static void make_model(struct image *image, enum model number) {
+    const struct module module = make_module(number);
+    const struct parts parts = {
+        .version = (uint8_t)number,
+        .start = {(const uint8_t *)&module, sizeof module},
+        .target = {JL_PROFILE_CLASS_MCU, JL_KERNEL_SCALAR, JL_MODULE_ABI_VERSION, 0},
     };
-    for (int number = MODEL_OLD; number < MODELS; number++) {
-        struct module module = make_module((enum model)number);
-        models[number].counter = number < MODEL_LAST ? (uint32_t)number : MODEL_LAST;
-        make_image(&models[number], (uint8_t)number, &module, sizeof module, target);
-    }
-    struct module hanging = make_module(MODEL_HANGS);
+    make_image(image, &parts);
+}
+
+static void make_firmware(struct image *image, enum firmware number, uint32_t slot,
+                          const char *board) {
+    const uint8_t *home = flash.memory + board_port.firmware_slots[slot].offset;
+    const uint8_t first = (uint8_t)number;
+    const struct parts parts = {
+        .version = (uint8_t)number,
+        .load_address = (uint32_t)(uintptr_t)home,
+        .start = {&first, sizeof first},
+        .target = {JL_PROFILE_CLASS_FIRMWARE, JL_KERNEL_SCALAR, JL_SERVICES_VERSION,
+                   jl_crc32(board, (uint32_t)strlen(board))},
+    };
+    image->counter = number < FIRMWARE_LAST ? (uint32_t)number : FIRMWARE_LAST;
+    make_image(image, &parts);
+}
+
+/** The same with one bit of its payload turned over. */
+static struct image alter(const struct image *image) {
+    struct image altered = *image;
+    altered.bytes[IMAGE_BYTES / 2] ^= 1;
+    hash(altered.bytes, IMAGE_BYTES, altered.file_sha256);
+    return altered;
+}
+
+static void make_broken_models(void) {
     hanging_model.counter = MODEL_LAST;
-    make_image(&hanging_model, MODEL_HANGS, &hanging, sizeof hanging, target);
-    altered_model = models[MODEL_NEWER];
-    altered_model.bytes[IMAGE_BYTES / 2] ^= 1;
-    hash(altered_model.bytes, IMAGE_BYTES, altered_model.file_sha256);
+    make_model(&hanging_model, MODEL_HANGS);
+    altered_model = alter(&models[MODEL_NEWER]);
     wrong_file = models[MODEL_NEWER];
     wrong_file.file_sha256[0] ^= 1;
     forged_model = models[MODEL_NEWER];
     forged_model.bytes[IMAGE_BYTES - 1] ^= 1;
     hash(forged_model.bytes, IMAGE_BYTES, forged_model.file_sha256);
+}
+
+void images_make(void) {
+    images_keys.count = 1;
+    sign_public_key(images_keys.keys[0].key);
+    memset(images_keys.keys[0].hash, 0xA5, sizeof images_keys.keys[0].hash);
+    for (int number = MODEL_OLD; number < MODELS; number++) {
+        models[number].counter = number < MODEL_LAST ? (uint32_t)number : MODEL_LAST;
+        make_model(&models[number], (enum model)number);
+    }
+    make_broken_models();
+    for (uint32_t slot = 0; slot < JL_FIRMWARE_SLOTS; slot++) {
+        for (int number = FIRMWARE_OLD; number < FIRMWARES; number++) {
+            make_firmware(&firmwares[number][slot], (enum firmware)number, slot,
+                          board_port.profile_id);
+        }
+        make_firmware(&foreign_firmware[slot], FIRMWARE_NEWER, slot, "another board");
+        altered_firmware[slot] = alter(&firmwares[FIRMWARE_NEWER][slot]);
+    }
 }

@@ -6,7 +6,7 @@
 #include "jl_sha256.h"
 
 enum {
-    IMAGE_BYTES = 1163, /* some units into a third block, and part of one more */
+    IMAGE_BYTES = 715, /* some units into a second block, and part of one more */
     /** Elements of a model's input and of its output. */
     MODEL_SIZE = 4,
 };
@@ -23,6 +23,17 @@ enum model {
     MODELS,
 };
 
+/** Firmware; it is linked for a slot, so there are two images of each. */
+enum firmware {
+    FIRMWARE_OLD = 1, /* from the factory, in the first slot */
+    FIRMWARE_NEW,
+    FIRMWARE_NEWER,
+    FIRMWARE_DEAD, /* stops the board as soon as it starts */
+    FIRMWARE_LAST, /* with the highest security counter, as the next one */
+    FIRMWARE_LAST_TOO,
+    FIRMWARES,
+};
+
 struct image {
     uint8_t bytes[IMAGE_BYTES];
     uint8_t sha256[JL_SHA256_BYTES]; /* that it states */
@@ -34,6 +45,11 @@ struct image {
 extern struct jl_trusted_keys images_keys;
 
 extern struct image models[MODELS]; /* none lies at 0 */
+extern struct image firmwares[FIRMWARES][JL_FIRMWARE_SLOTS];
+/** As FIRMWARE_NEWER, but one byte is not the one that was hashed. */
+extern struct image altered_firmware[JL_FIRMWARE_SLOTS];
+/** As FIRMWARE_NEWER, but for another board. */
+extern struct image foreign_firmware[JL_FIRMWARE_SLOTS];
 /** As MODEL_NEWER, but one byte is not the one that was hashed. */
 extern struct image altered_model;
 /** As MODEL_NEWER, but it is announced as another file. */

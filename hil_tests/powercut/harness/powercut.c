@@ -8,7 +8,6 @@
  * Prints one line per fact: `total N`, `done N`, `scenario NAME CUT_POINTS TORN DOUBLE_CUT
  * VIOLATIONS RECOVERY_OPERATIONS`, `violation SCENARIO: TEXT`.
  */
-#define _GNU_SOURCE
 #include "board.h"
 #include "client.h"
 #include "engine.h"
@@ -16,13 +15,9 @@
 #include "promises.h"
 #include "scenarios.h"
 
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 enum {
     /** How many violations of a scenario are described. */
@@ -30,13 +25,6 @@ enum {
     /** A board that hangs so often in a scenario is not asked again. */
     MAX_HANGS = 3,
     REPORT_EVERY = 256,
-};
-
-enum outcome {
-    FINISHED,
-    POWER_LOST,
-    VIOLATED,
-    HUNG,
 };
 
 /** All that outlives a cut. */
@@ -53,61 +41,15 @@ struct tally {
     uint32_t hangs;
 };
 
-static sigjmp_buf run_end;
-static char broken_promise[256];
-static volatile sig_atomic_t runs;
 static uint64_t seed;
 static uint32_t done;
-static uint32_t most_recovery_operations; /* of the scenario that runs */
+/* Of the scenario that runs. */
+static uint32_t most_recovery_operations;
+static void (*use)(void);
 
-_Noreturn void lose_power(void) {
-    siglongjmp(run_end, POWER_LOST);
-}
-
-_Noreturn void violate(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(broken_promise, sizeof broken_promise, format, arguments);
-    va_end(arguments);
-    siglongjmp(run_end, VIOLATED);
-}
-
-static void on_fault(int signal_number) {
-    snprintf(broken_promise, sizeof broken_promise, "the board's code crashed (%s)",
-             strsignal(signal_number));
-    siglongjmp(run_end, VIOLATED);
-}
-
-/** Every second: a run that was running a second ago will never end. */
-static void on_alarm(int signal_number) {
-    static sig_atomic_t runs_before;
-    (void)signal_number;
-    if (runs != 0 && runs == runs_before) {
-        snprintf(broken_promise, sizeof broken_promise, "the board's code never ends");
-        siglongjmp(run_end, HUNG);
-    }
-    runs_before = runs;
-}
-
-static void catch_signals(void) {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-    struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_NODEFER};
-    for (uint32_t index = 0; index < sizeof faults / sizeof *faults; index++) {
-        sigaction(faults[index], &action, NULL);
-    }
-    action.sa_handler = on_alarm;
-    sigaction(SIGALRM, &action, NULL);
-    const struct itimerval second = {{1, 0}, {1, 0}};
-    setitimer(ITIMER_REAL, &second, NULL);
-}
-
-static enum outcome run_guarded(void (*action)(void)) {
-    runs++;
-    int outcome = sigsetjmp(run_end, 0);
-    if (outcome == 0) {
-        action();
-    }
-    return (enum outcome)outcome;
+/** The second time, the cut was not reached. */
+static void not_repeatable(void) {
+    violate("the board does something else each time");
 }
 
 static void save(struct world *world) {
@@ -140,10 +82,10 @@ static void recover(void) {
     }
 }
 
-/** Every promise is kept, everything works, and still does after another start. */
+/** Every promise is kept, what comes next works, and still does after another start. */
 static void hold_to_promises(void) {
     client_check();
-    client_use_everything();
+    use();
     board_start();
     client_check();
     client_check_wear();
@@ -213,8 +155,7 @@ static void cut_recovery(const struct scenario *scenario, struct tally *tally, c
             if (outcome == POWER_LOST) {
                 outcome = run_guarded(recover_and_check);
             } else if (outcome == FINISHED) {
-                snprintf(broken_promise, sizeof broken_promise, "the recovery is not repeatable");
-                outcome = VIOLATED;
+                outcome = run_guarded(not_repeatable);
             }
             tally->double_cut++;
             if (outcome != FINISHED) {
@@ -251,8 +192,7 @@ static void cut_once(const struct scenario *scenario, struct tally *tally,
     tally->cut_points++;
     tally->torn += cut.kind == CUT_TORN ? 1 : 0;
     if (outcome == FINISHED) {
-        snprintf(broken_promise, sizeof broken_promise, "the scenario is not repeatable");
-        outcome = VIOLATED;
+        outcome = run_guarded(not_repeatable);
     }
     if (outcome == POWER_LOST) {
         promises.cuts++;
@@ -308,6 +248,7 @@ static void run_scenario(const struct scenario *scenario, bool is_counting, uint
     struct tally tally = {0};
     uint32_t count = 0;
     most_recovery_operations = 0;
+    use = scenario->use;
     enum outcome outcome = rehearse(scenario, &start, operations, &count);
     if (is_counting) {
         *total += count_cuts(operations, count);
@@ -354,7 +295,7 @@ int main(int argc, char **argv) {
     }
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
     images_make();
-    catch_signals();
+    engine_begin();
     printf("recovery %d\n", RECOVERY_OPERATIONS);
     uint32_t total = 0;
     for (int pass = 0; pass < 2; pass++) {

@@ -59,11 +59,22 @@ struct promises {
     int32_t model; /* that serves; NOTHING: none */
     uint32_t model_counter;
     int32_t next_model; /* that may serve already; NOTHING: none */
+
+    int32_t firmware; /* that is confirmed */
+    uint32_t firmware_counter;
+    int32_t trial;          /* asked for, or running; NOTHING: none */
+    uint32_t trial_cuts;    /* `cuts` when it was answered that it will begin */
+    uint32_t trial_starts;  /* of it */
+    bool is_trial_promised; /* it was answered */
+    bool is_confirming;
 };
 
 extern struct promises promises;
 
 /** A board that never ran. */
 void promises_reset(void);
+
+/** The boot loader starts this firmware: a trial begins once. */
+void promises_firmware_starts(enum firmware number);
 
 #endif

@@ -50,7 +50,7 @@ static void nothing(void) {
 
 static void run_model_update(void) {
     start();
-    client_update_model(MODEL_NEW);
+    client_change_its_mind(MODEL_NEW);
     client_infer();
     client_update_model(MODEL_NEWER);
     client_offer_model(&models[MODEL_OLD]);
@@ -99,6 +99,63 @@ static void run_starts(void) {
     start();
 }
 
+static void run_firmware_update(void) {
+    start();
+    client_update_firmware(FIRMWARE_NEW);
+    client_update_firmware(FIRMWARE_NEWER);
+    infer(1);
+}
+
+/** Nobody confirms: the trial is over with the next start. Nor does firmware that stops. */
+static void run_firmware_revert(void) {
+    start();
+    client_test_firmware(FIRMWARE_NEW);
+    start();
+    client_disturb_trial();
+    start();
+    client_test_firmware(FIRMWARE_DEAD);
+    start();
+    start();
+}
+
+static void prepare_confirmed(void) {
+    prepare();
+    client_update_firmware(FIRMWARE_NEW);
+}
+
+static void run_firmware_refused(void) {
+    start();
+    client_offer_firmware(firmwares[FIRMWARE_OLD]);
+    client_offer_firmware(altered_firmware);
+    client_offer_firmware(foreign_firmware);
+    client_offer_misplaced_firmware();
+    client_test_firmware(FIRMWARE_NEWER);
+    client_erase_firmware();
+    start();
+}
+
+static void fade_firmware(enum firmware other) {
+    flash.memory[board_port.firmware_slots[board_firmware_slot].offset + IMAGE_BYTES / 2] ^= 1;
+    promises.firmware = (int32_t)other;
+}
+
+/** Two of one counter; the bits of the confirmed one, in the first slot, have faded. */
+static void prepare_faded_firmware(void) {
+    prepare();
+    client_update_firmware(FIRMWARE_LAST);
+    client_update_firmware(FIRMWARE_LAST_TOO);
+    board_check_no_firmware();
+    fade_firmware(FIRMWARE_LAST);
+}
+
+static void prepare_faded_second_firmware(void) {
+    prepare();
+    client_update_firmware(FIRMWARE_LAST_TOO);
+    client_update_firmware(FIRMWARE_LAST);
+    client_update_firmware(FIRMWARE_LAST_TOO);
+    fade_firmware(FIRMWARE_LAST);
+}
+
 static void run_configuration(void) {
     start();
     client_configure(0);
@@ -135,14 +192,19 @@ static void run_full_outbox(void) {
 }
 
 const struct scenario scenarios[] = {
-    {"boot", prepare, run_boot},
-    {"first-start", nothing, run_first_start},
-    {"model-update", prepare, run_model_update},
-    {"model-refused", prepare, run_model_refused},
-    {"model-faded", prepare_faded_model, run_starts},
-    {"model-hangs", prepare_no_model, run_starts},
-    {"outbox", prepare, run_outbox},
-    {"outbox-full", prepare_full_outbox, run_full_outbox},
-    {"configuration", prepare, run_configuration},
+    {"boot", prepare, run_boot, client_use_everything},
+    {"first-start", nothing, run_first_start, client_use_everything},
+    {"firmware-update", prepare, run_firmware_update, client_use_firmware},
+    {"firmware-revert", prepare, run_firmware_revert, client_use_firmware},
+    {"firmware-refused", prepare_confirmed, run_firmware_refused, client_use_firmware},
+    {"firmware-faded", prepare_faded_firmware, run_starts, client_use_firmware},
+    {"firmware-faded-too", prepare_faded_second_firmware, run_starts, client_use_firmware},
+    {"model-update", prepare, run_model_update, client_use_everything},
+    {"model-refused", prepare, run_model_refused, client_use_everything},
+    {"model-faded", prepare_faded_model, run_starts, client_use_everything},
+    {"model-hangs", prepare_no_model, run_starts, client_use_everything},
+    {"outbox", prepare, run_outbox, client_use_everything},
+    {"outbox-full", prepare_full_outbox, run_full_outbox, client_use_everything},
+    {"configuration", prepare, run_configuration, client_use_everything},
     {0},
 };

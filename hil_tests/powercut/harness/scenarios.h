@@ -8,6 +8,8 @@ struct scenario {
     void (*prepare)(void);
     /** Start the board and use it; the power is cut in here. */
     void (*run)(void);
+    /** What must work to its end after a recovery. */
+    void (*use)(void);
 };
 
 /** Ends with one without a name. */

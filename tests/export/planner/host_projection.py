@@ -31,7 +31,17 @@ int main(void) {
     void *const scratch = malloc(JL_PROJECTION_SCRATCH_BYTES);
     while (fread(bounds, sizeof(float), JL_PLAN_BOUNDS, stdin) == JL_PLAN_BOUNDS &&
            fread(plan, sizeof(float), JL_PLAN_VALUES, stdin) == JL_PLAN_VALUES) {
-        const int32_t result = jl_project(plan, bounds[0] > 1e38f ? 0 : bounds, scratch);
+        const float *const given = bounds[0] > 1e38f ? 0 : bounds;
+#ifdef NEAR
+        float *const near = malloc(JL_EDGES * sizeof(float));
+        for (int32_t edge = 0; edge < JL_EDGES; edge++) {
+            near[edge] = 0.5f * plan[edge];
+        }
+        const int32_t result = jl_project_near(plan, given, near, scratch);
+        free(near);
+#else
+        const int32_t result = jl_project(plan, given, scratch);
+#endif
         fwrite(&result, sizeof(result), 1, stdout);
         fwrite(scratch, sizeof(struct jl_projection_report), 1, stdout);
         fwrite(plan, sizeof(float), JL_PLAN_VALUES, stdout);
@@ -62,13 +72,13 @@ class Answers:
     plans: NDArray[np.float32]
 
 
-def build(network: Network, core: str, folder: Path) -> Path:
-    """The program for a network, in the arithmetic of a core."""
+def build(network: Network, core: str, folder: Path, *flags: str) -> Path:
+    """The program for a network, in the arithmetic of a core; -DNEAR: from half the flows."""
     texts = render_projection(network, CORES[core]) | {"main.c": MAIN}
     for name, text in texts.items():
         (folder / name).write_text(text)
     sources = [name for name in texts if name.endswith(".c")]
-    flags = (*WARNINGS, *SANITIZERS, "-ffp-contract=off", "-O1")
+    flags = (*WARNINGS, *SANITIZERS, "-ffp-contract=off", "-O1", *flags)
     subprocess.run(["gcc", *flags, "-o", "project", *sources], check=True, cwd=folder)
     return folder / "project"
 

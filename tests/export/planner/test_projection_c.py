@@ -45,6 +45,21 @@ def test_the_bits_are_those_of_the_specification(core: str, tmp_path: Path) -> N
 
 
 @CORE
+def test_given_flows_are_finished_exactly(core: str, tmp_path: Path) -> None:
+    network = random_network(7)
+    program = build(network, core, tmp_path, "-DNEAR")
+    projector = Projector(network, arithmetic_of(CORES[core]))
+    candidate = random_candidates(network, 40, 3, off=0.2)
+    rows = join_plans(candidate).astype(np.float32).astype(np.float64)
+    answers = run(program, rows)
+    plans = split_plans(network, rows)
+    done = projector.project(plans, near=0.5 * plans.flows)
+    assert done.paths.max() > 0
+    assert (answers.plans == join_plans(done.plans)).all()
+    assert residuals(network, done.plans).largest.max() <= FEASIBLE
+
+
+@CORE
 def test_bounds_of_a_request(core: str, tmp_path: Path) -> None:
     network = random_network(3)
     program = build(network, core, tmp_path)

@@ -67,6 +67,10 @@ def loop_without_capacity(new: dict[str, Any]) -> None:
         (lambda new: new["edges"].append(new["edges"][0]), "$.edges["),
         (place("nodes", 2, "capacity_kg", value=-1.0), "$.nodes[2].capacity_kg"),
         (place("nodes", 2, "capacity_kg", value="much"), "$.nodes[2].capacity_kg"),
+        (place("nodes", 2, "capacity_kg", value=1e308), "$.nodes[2].capacity_kg"),
+        (place("nodes", 2, "energy_mj_per_kg", value=1e10), "$.nodes[2].energy_mj_per_kg"),
+        (place("nodes", 8, "demand_kg", value=1e9), "$.returns"),
+        (place("tick_hours", value=1e-9), "$.tick_hours"),
         (place("nodes", 2, "colour", value="red"), "$.nodes[2].colour"),
         (place("nodes", 2, "id", value="use-0"), "$.nodes["),
         (place("nodes", 0, "kind", value="magic"), "$.nodes[0].kind"),
@@ -133,6 +137,23 @@ def test_what_is_no_json_object_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ScenarioError, match=r"world\.json: \$"):
         read(path)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_what_is_no_finite_number_is_named_by_its_path(tmp_path: Path, number: str) -> None:
+    text = json.dumps(record())
+    capacity = f'"capacity_kg": {record()["nodes"][0]["capacity_kg"]}'
+    assert capacity in text
+    (tmp_path / "world.json").write_text(text.replace(capacity, f'"capacity_kg": {number}', 1))
+    with pytest.raises(ScenarioError, match=r"\$\.nodes\[0\]\.capacity_kg: .*finite|less"):
+        read(tmp_path / "world.json")
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    text = json.dumps(record()).replace("{", '{"seed": 1, ', 1)
+    (tmp_path / "world.json").write_text(text)
+    with pytest.raises(ScenarioError, match="'seed' is there twice"):
+        read(tmp_path / "world.json")
 
 
 def test_a_folder_without_scenarios_is_refused(tmp_path: Path) -> None:

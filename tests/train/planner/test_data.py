@@ -15,10 +15,11 @@ from edge_runtime.planner.state import join_plans, split_plans
 from jouleloop.errors import InputError
 from scenarios.world.generate import make_scenario
 from scenarios.world.schema import Scenario
-from train.planner.data import MOST_DEVIATIONS, TOLERANCE, make_plan_data
+from train.planner.data import TOLERANCE, make_plan_data
 from train.planner.metrics import correlation
 from train.planner.scenario_network import network_of
 from train.planner.scenario_plans import simulate_plans
+from train.planner.schedule import X0_LIMIT
 
 pytestmark = pytest.mark.pure
 
@@ -48,7 +49,7 @@ def test_every_kept_plan_keeps_every_constraint(network: Network, simulated: Sim
     assert (broken <= TOLERANCE).sum() >= len(data.states) + len(data.held_out)
     # In float32, which a denoiser learns, they still hold to what float32 can say.
     assert residuals(network, data.plans(data.states)).mass.max() < 1e-6
-    assert np.abs(data.states).max() <= MOST_DEVIATIONS
+    assert np.abs(data.states).max() <= X0_LIMIT
 
 
 def test_what_is_off_moves_nothing(network: Network, simulated: Simulated) -> None:

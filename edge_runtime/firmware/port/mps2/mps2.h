@@ -37,18 +37,29 @@ uint64_t mps2_clock_ticks(void);
 void mps2_sleep_until(uint64_t ticks);
 
 void mps2_uart_start(void);
+/** Without receiving, and so without interrupts. */
+void mps2_uart_start_sending(void);
 bool mps2_uart_has_received(void);
 uint32_t mps2_uart_read(uint8_t *data, uint32_t bytes);
 bool mps2_uart_write(const uint8_t *data, uint32_t bytes);
 
-/** Units of the flash that the PSRAM plays. */
+/** Units of the flash that memory plays. */
 enum { MPS2_FLASH_ERASE_BYTES = 4096, MPS2_FLASH_PROGRAM_BYTES = 8, MPS2_FLASH_BYTES = 1 << 24 };
+
+/** Where firmware lies in it; the linker scripts say the same. */
+enum { MPS2_SLOT_A = 0xC00000, MPS2_SLOT_B = 0xE00000, MPS2_SLOT_BYTES = 0x200000 };
 
 bool mps2_flash_erase(uint32_t offset);
 bool mps2_flash_program(uint32_t offset, const uint8_t *data, uint32_t bytes);
 
 jl_infer *mps2_module_entry(const uint8_t *module, uint32_t entry_offset);
 void mps2_reset(void);
+void mps2_start_firmware(const uint8_t *vectors);
+/** The boot loader's own code, or its service. */
+jl_verify_signature_function mps2_verify_signature;
+
+/** The program: the boot loader, or the firmware. */
+_Noreturn void mps2_run(void);
 
 /** The board that is linked in: `boards/NAME.c`. */
 extern const struct jl_port mps2_board;

@@ -46,6 +46,11 @@ void uart0_receive_handler(void) {
     }
 }
 
+void mps2_uart_start_sending(void) {
+    *mps2_register(UART_DIVIDER) = MPS2_CLOCK_HZ / BAUD;
+    *mps2_register(UART_CONTROL) = CONTROL_SEND;
+}
+
 void mps2_uart_start(void) {
     *mps2_register(UART_DIVIDER) = MPS2_CLOCK_HZ / BAUD;
     allow_receive_irq(true);

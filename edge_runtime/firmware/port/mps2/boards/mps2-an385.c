@@ -9,7 +9,7 @@ const struct jl_port mps2_board = {
     .kernel_class = JL_KERNEL_SCALAR,
     .isa_features = JL_ISA_THUMB2,
     .trusted_keys = &jl_trusted_keys,
-    .verify_signature = jl_ed25519_verify,
+    .verify_signature = mps2_verify_signature,
 
     .flash = (const uint8_t *)MPS2_FLASH_BASE,
     .erase_bytes = MPS2_FLASH_ERASE_BYTES,
@@ -18,6 +18,7 @@ const struct jl_port mps2_board = {
     .configuration = {0x8000, 2 * MPS2_FLASH_ERASE_BYTES},
     .outbox = {0x10000, 16 * MPS2_FLASH_ERASE_BYTES},
     .model_slots = {{0x400000, 0x400000}, {0x800000, 0x400000}},
+    .firmware_slots = {{MPS2_SLOT_A, MPS2_SLOT_BYTES}, {MPS2_SLOT_B, MPS2_SLOT_BYTES}},
     .flash_erase = mps2_flash_erase,
     .flash_program = mps2_flash_program,
 
@@ -32,4 +33,5 @@ const struct jl_port mps2_board = {
     .link_read = mps2_uart_read,
     .link_write = mps2_uart_write,
     .reset = mps2_reset,
+    .start_firmware = mps2_start_firmware,
 };

@@ -4,6 +4,8 @@
 
 /** The clock of the core, SysTick and the timers (SYSCLK_FRQ). */
 #define MPS2_CLOCK_HZ 25000000u
+/** Where the boot loader lies. */
+#define MPS2_BOOT_BASE 0x00000000u
 #define MPS2_UART0 0x40004000u
 #define MPS2_TIMER0 0x40000000u
 /** The PSRAM, which plays the flash. */

@@ -4,6 +4,8 @@
 
 /** The clock of the core, SysTick and the timers (sysclk_frq). */
 #define MPS2_CLOCK_HZ 20000000u
+/** Where the boot loader lies. */
+#define MPS2_BOOT_BASE 0x10000000u
 #define MPS2_UART0 0x50200000u
 #define MPS2_TIMER0 0x50000000u
 /** The PSRAM, which plays the flash. Secure: no SAU region says otherwise. */

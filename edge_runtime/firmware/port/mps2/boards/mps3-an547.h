@@ -4,6 +4,8 @@
 
 /** The clock of the core and of the system counter (sysclk_frq). */
 #define MPS2_CLOCK_HZ 32000000u
+/** Where the boot loader lies. */
+#define MPS2_BOOT_BASE 0x10000000u
 #define MPS2_UART0 0x59303000u
 /** The SSE-300's system counter: control and reading frames. */
 #define MPS2_SYSTEM_COUNTER 0x58100000u

@@ -1,0 +1,67 @@
+"""What the boot loader and the firmware cost in flash and RAM on each core, part by part.
+
+The totals are those of the linked programs, without the stack. A part is one source file, compiled
+for the core: the linker drops what nothing uses, so the parts add up to a little more.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import device_profiles
+from edge_runtime.firmware.build import FOLDER, build_firmware, compile_step
+from edge_runtime.firmware.flat import section_bytes
+from hil_tests.result import Measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from device_profiles import DeviceProfile
+
+BOARDS = ("mps2-an385", "mps2-an386", "mps2-an505", "corstone-300")
+KIB = 1024
+# Limits of the M4; the other cores are shown beside it.
+LIMITED = "mps2-an386"
+LIMITS = {"boot loader, flash": 48 * KIB, "firmware, flash": 24 * KIB, "firmware, RAM": 6 * KIB}
+SOURCE = "section sizes of what the compiler and linker made; RAM without the stack"
+
+
+def main() -> tuple[Measure, ...]:
+    """The figures of every board."""
+    return tuple(m for board in BOARDS for m in _board(device_profiles.load(board)))
+
+
+def _board(profile: DeviceProfile) -> Iterator[Measure]:
+    built = build_firmware(profile)
+    core = profile.core.name
+    for name, elf in (("boot loader", built.boot), ("firmware", built.elf(0))):
+        flash, ram = _sizes(elf.read_bytes())
+        for kind, value in (("flash", flash), ("RAM", ram)):
+            limit = LIMITS.get(f"{name}, {kind}") if profile.id == LIMITED else None
+            yield _measure(f"{core}: {name}, {kind}", value, limit)
+    with tempfile.TemporaryDirectory(prefix="jouleloop-benchmark-") as folder:
+        for source in sorted([*FOLDER.glob("src/*.c"), *FOLDER.glob("boot/*.c")]):
+            command = compile_step(profile, source, f"{source.stem}.o")
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+            flash, ram = _sizes((Path(folder) / f"{source.stem}.o").read_bytes())
+            part = f"{source.parent.name}/{source.stem}"
+            yield _measure(f"{core}: {part}, flash", flash, None)
+            if ram:
+                yield _measure(f"{core}: {part}, RAM", ram, None)
+
+
+def _sizes(elf: bytes) -> tuple[int, int]:
+    """Bytes of flash and of RAM."""
+    sizes = section_bytes(elf)
+    flash = sum(size for name, size in sizes.items() if name.startswith((".text", ".rodata")))
+    data = sum(size for name, size in sizes.items() if name.startswith(".data"))
+    bss = sum(size for name, size in sizes.items() if name.startswith(".bss"))
+    return flash + data, data + bss
+
+
+def _measure(name: str, value: int, limit: int | None) -> Measure:
+    bound = None if limit is None else float(limit)
+    return Measure(name, float(value), "B", "measured", SOURCE, limit=bound)

@@ -1,0 +1,47 @@
+#include "jl_node.h"
+
+static void put_reason(struct jl_cbor_writer *reply, const char *key, jl_reason reason) {
+    uint32_t status = (uint32_t)jl_reason_status(reason);
+    jl_cbor_put_key(reply, key);
+    jl_cbor_open_map(reply);
+    jl_cbor_put_key(reply, "group");
+    jl_cbor_put_uint(reply, status >> 16);
+    jl_cbor_put_key(reply, "rc");
+    jl_cbor_put_uint(reply, status & 0xFFFFu);
+    jl_cbor_end(reply);
+}
+
+static jl_status rollback(const struct jl_node *node, struct jl_cbor_writer *reply) {
+    const struct jl_record *record = &node->slots.record;
+    put_reason(reply, "firmware", record->firmware_reason);
+    put_reason(reply, "model", record->model_reason);
+    jl_cbor_put_key(reply, "trial");
+    jl_cbor_put_bool(reply, jl_firmware_is_on_trial(record));
+    return JL_OK;
+}
+
+static jl_status self_test(struct jl_node *node, struct jl_cbor_writer *reply) {
+    if (node->slots.active == JL_NO_SLOT) {
+        return JL_NODE_ERROR_NO_MODEL;
+    }
+    /* It runs in the arena, where an input may wait. */
+    node->input_received = 0;
+    node->output_ready = 0;
+    uint64_t begin = node->port->clock_ticks();
+    jl_status status = jl_model_self_test(node->port, &node->slots.model);
+    jl_cbor_put_key(reply, "ticks");
+    jl_cbor_put_uint(reply, node->port->clock_ticks() - begin);
+    return status;
+}
+
+jl_status jl_state_handle(struct jl_node *node, const struct jl_request *request,
+                          struct jl_cbor_writer *reply) {
+    bool is_write = request->operation == JL_SMP_WRITE;
+    if (request->command == JL_NODE_ROLLBACK && !is_write) {
+        return rollback(node, reply);
+    }
+    if (request->command == JL_NODE_SELF_TEST && is_write) {
+        return self_test(node, reply);
+    }
+    return JL_ERROR_NOT_SUPPORTED;
+}

@@ -1,0 +1,137 @@
+"""Firmware updates on an emulated board: trial, confirmation, and the ways back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import device_profiles
+from edge_runtime.firmware.build import build_firmware
+from edge_runtime.node.serial_device import SerialDevice
+from edge_runtime.wire.image import Version, parse_image
+from edge_runtime.wire.smp import NodeError, ProtocolError
+from fleet.flash import update_firmware
+from hil_tests.emulator import FIRMWARE_SLOTS, Emulator
+from jouleloop.errors import DeviceRefusedError, MachineError
+
+pytestmark = pytest.mark.qemu
+
+BOARD = device_profiles.load("mps2-an386")
+NEXT = Version(0, 9, 1)
+COUNTER = 3
+
+
+@pytest.fixture
+def flash(tmp_path: Path) -> Path:
+    return tmp_path / "flash.bin"
+
+
+@pytest.fixture
+def board(flash: Path) -> Iterator[Emulator]:
+    with Emulator(BOARD, flash) as emulator:
+        yield emulator
+
+
+def _running(device: SerialDevice) -> tuple[str, bool]:
+    """Version of what runs, and whether it is confirmed."""
+    (state,) = (s for s in device.firmware() if s.is_active)
+    return state.version, state.is_confirmed
+
+
+def _next(slot: int) -> bytes:
+    return build_firmware(BOARD, version=NEXT, security_counter=COUNTER).image(slot)
+
+
+def test_an_update_is_confirmed_and_survives_a_power_cut(flash: Path) -> None:
+    with Emulator(BOARD, flash) as board:
+        updated = update_firmware(BOARD, board.port, version=NEXT, security_counter=COUNTER)
+        assert (updated.slot, updated.version) == (1, "0.9.1")
+        board.cut_power()
+    with Emulator(BOARD, flash) as again, SerialDevice(again.port) as device:
+        assert _running(device) == ("0.9.1", True)
+        assert device.trust().firmware_counter == COUNTER
+        assert device.rollback().firmware is None
+        # What was withdrawn does not come back.
+        with pytest.raises(DeviceRefusedError, match="the device has reached 3") as refused:
+            device.upload_firmware(build_firmware(BOARD).image(0))
+        assert refused.value.code == NodeError.COUNTER_OLDER
+        assert _running(device) == ("0.9.1", True)
+
+
+def test_what_is_not_confirmed_is_reverted(board: Emulator) -> None:
+    image = _next(1)
+    with SerialDevice(board.port) as device:
+        device.upload_firmware(image)
+        assert _running(device)[0] != "0.9.1"
+        device.try_image(parse_image(image).sha256)
+        assert [s.is_pending for s in device.firmware()] == [False, True]
+        device.reset()
+        assert _running(device) == ("0.9.1", False)
+        assert device.rollback().is_on_trial
+        # While it is on trial its way back is left alone.
+        with pytest.raises(DeviceRefusedError) as refused:
+            device.upload_firmware(_next(0))
+        assert refused.value.code == ProtocolError.BAD_STATE
+        device.reset()
+        assert _running(device)[0] != "0.9.1"
+        assert "not confirmed" in str(device.rollback().firmware)
+
+
+def test_broken_images_never_start(board: Emulator) -> None:
+    image = bytearray(_next(1))
+    image[5000] ^= 1
+    with SerialDevice(board.port) as device:
+        with pytest.raises(DeviceRefusedError) as refused:
+            device._upload(bytes(image), 0, b"", None)
+        assert refused.value.code == NodeError.HASH_MISMATCH
+        with pytest.raises(DeviceRefusedError) as refused:
+            device.upload_firmware(_next(0))
+        assert refused.value.code == NodeError.WRONG_SLOT
+        device.reset()
+        assert len(device.firmware()) == 1
+
+
+def test_a_corrupt_slot_falls_back_and_two_say_so(flash: Path) -> None:
+    with Emulator(BOARD, flash) as board:
+        update_firmware(BOARD, board.port, version=NEXT, security_counter=0)
+    _spoil(flash, 1)
+    with Emulator(BOARD, flash) as board, SerialDevice(board.port) as device:
+        assert _running(device)[0] != "0.9.1"
+        assert "SHA-256" in str(device.rollback().firmware)
+    _spoil(flash, 0)
+    with pytest.raises(MachineError, match="does not answer"), Emulator(BOARD, flash):
+        pass
+
+
+def _spoil(flash: Path, slot: int) -> None:
+    with flash.open("r+b") as file:
+        file.seek(FIRMWARE_SLOTS[slot] + 5000)
+        file.write(bytes(64))
+
+
+def test_the_stock_client_updates_firmware(board: Emulator, tmp_path: Path) -> None:
+    image = tmp_path / "firmware.bin"
+    image.write_bytes(_next(1))
+    smpmgr = str(Path(sys.executable).with_name("smpmgr"))
+
+    def ask(*words: str) -> str:
+        command = [smpmgr, "--port", board.port, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    sha256 = parse_image(image.read_bytes()).sha256.hex()
+    ask("image", "upload", str(image), "--slot", "0")
+    ask("image", "state-write", sha256)
+    ask("os", "reset")
+    with SerialDevice(board.port) as device:
+        device.wait_until_up()
+        assert _running(device) == ("0.9.1", False)
+    ask("image", "state-write", "--confirm")
+    with SerialDevice(board.port) as device:
+        device.reset()
+        assert _running(device) == ("0.9.1", True)
