@@ -346,7 +346,7 @@ def test_unknown_commands_and_versions(emulator: Emulator) -> None:
 
     not_supported = b"\xbfbrc" + bytes([ProtocolError.NOT_SUPPORTED]) + b"\xff"
     for first in (0x08, 0x0A, 0x00, 0x02):
-        for group, command in ((0, 3), (1, 9), (64, 200), (2, 0), (65535, 0)):
+        for group, command in ((0, 3), (1, 9), (64, 200), (2, 7), (3, 0), (65535, 0)):
             answer = ask(first, group, command)
             assert answer[0] == first + 1
             assert answer[4:8] == bytes([group >> 8, group & 255, 77, command])
