@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --disable-pip-version-check $(if $(CI),--quiet)
 EXTRAS := train,export,hil,fleet,environments,dev
 
 # Why each: docs/dependencies.md.
-APT_PACKAGES := qemu-system-arm mosquitto chromium gcc libc6-dev util-linux clang-format
+APT_PACKAGES := qemu-system-arm mosquitto chromium gcc libc6-dev util-linux clang-format clang-tidy cppcheck
 
 # The one place that names torch's version is pyproject.toml.
 TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml | head -n 1)
@@ -40,6 +40,7 @@ lint: setup ## style, types, arrows between folders, generated pages, house rule
 	$(BIN)/mypy .ci/house_rules.py
 	$(BIN)/lint-imports
 	git ls-files -z '*.c' '*.h' | xargs -0 -r clang-format --dry-run -Werror
+	.ci/lint_firmware
 	$(BIN)/python -m docs.generate_cli --check
 	$(BIN)/python .ci/house_rules.py
 

@@ -97,6 +97,29 @@ static bool close_levels(struct cursor *cursor, struct level *levels, uint32_t *
     return true;
 }
 
+/** One item less to come in the innermost level. */
+static void count_item(struct level *levels, uint32_t depth) {
+    if (depth > 0) {
+        struct level *top = &levels[depth - 1];
+        top->items -= top->items == UNCOUNTED ? 0 : 1;
+        top->is_value_next = top->is_map && !top->is_value_next;
+    }
+}
+
+/** Go into an array or a map; false: it is too deep, or counts more than there is. */
+static bool open_level(const struct cursor *cursor, const struct head *head, struct level *levels,
+                       uint32_t *depth) {
+    bool is_map = head->major == MAJOR_MAP;
+    bool is_counted = head->argument != UNCOUNTED;
+    /* Every item takes a byte, so a larger count cannot be met. */
+    if (*depth == JL_CBOR_MAX_DEPTH || (is_counted && head->argument > left(cursor))) {
+        return false;
+    }
+    uint64_t items = is_map && is_counted ? 2 * head->argument : head->argument;
+    levels[(*depth)++] = (struct level){items, is_map, false};
+    return true;
+}
+
 /** Step over one item and all that it holds; false: it is malformed or too deep. */
 static bool skip_item(struct cursor *cursor) {
     struct level levels[JL_CBOR_MAX_DEPTH];
@@ -114,23 +137,10 @@ static bool skip_item(struct cursor *cursor) {
             }
             cursor->at += head.argument;
         }
-        if (depth > 0) {
-            struct level *top = &levels[depth - 1];
-            top->items -= top->items == UNCOUNTED ? 0 : 1;
-            top->is_value_next = top->is_map && !top->is_value_next;
-        }
-        if (head.major == MAJOR_ARRAY || head.major == MAJOR_MAP) {
-            if (depth == JL_CBOR_MAX_DEPTH) {
-                return false;
-            }
-            bool is_map = head.major == MAJOR_MAP;
-            bool is_counted = head.argument != UNCOUNTED;
-            /* Every item takes a byte, so a larger count cannot be met. */
-            if (is_counted && head.argument > left(cursor)) {
-                return false;
-            }
-            uint64_t items = is_map && is_counted ? 2 * head.argument : head.argument;
-            levels[depth++] = (struct level){items, is_map, false};
+        count_item(levels, depth);
+        bool is_opened = head.major == MAJOR_ARRAY || head.major == MAJOR_MAP;
+        if (is_opened && !open_level(cursor, &head, levels, &depth)) {
+            return false;
         }
         if (!close_levels(cursor, levels, &depth)) {
             return false;

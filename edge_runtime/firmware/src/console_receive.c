@@ -8,6 +8,8 @@ enum {
     NOT_BASE64 = 0xFF,
 };
 
+/* What is received goes into the buffer: it cannot be const. */
+// NOLINTNEXTLINE(readability-non-const-parameter)
 void jl_console_begin(struct jl_console *console, uint8_t *buffer, uint32_t size) {
     *console = (struct jl_console){.buffer = buffer, .size = size, .state = JL_CONSOLE_SKIP};
 }

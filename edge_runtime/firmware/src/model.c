@@ -185,6 +185,8 @@ jl_status jl_model_bind(const struct jl_port *port, const struct jl_image *image
     if (status != JL_OK) {
         return status;
     }
+    /* It is a function that gives an address, and no integer. */
+    // cppcheck-suppress AssignmentIntegerToAddress
     model->infer = port->module_entry(model->module, model->header.entry_offset);
     return JL_OK;
 }

@@ -5,7 +5,8 @@
  *
  * Modules are code of this machine. A reset ends the process; start it again on the same file.
  */
-#define _GNU_SOURCE
+/* The libc's own switch, for POSIX under -std=c11. */
+#define _GNU_SOURCE // NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
 #include "../nor.h"
 #include "jl_port.h"
 
@@ -42,6 +43,8 @@ static bool flash_program(uint32_t offset, const uint8_t *data, uint32_t bytes) 
 }
 
 static jl_infer *module_entry(const uint8_t *module, uint32_t entry_offset) {
+    /* Bytes become code here. */
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
     return (jl_infer *)((uintptr_t)module + entry_offset);
 }
 

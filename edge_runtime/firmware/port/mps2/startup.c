@@ -23,9 +23,12 @@ void fault_handler(void) {
 /** A function of its own: nothing of it, its prologue included, may run before the FPU does. */
 __attribute__((noinline)) static _Noreturn void start(void) {
     const uint32_t *source = link_data_source;
+    /* Each pair of symbols is the two ends of one area. */
+    // cppcheck-suppress comparePointers
     for (uint32_t *target = link_data_start; target < link_data_end; target++) {
         *target = *source++;
     }
+    // cppcheck-suppress comparePointers
     for (uint32_t *target = link_bss_start; target < link_bss_end; target++) {
         *target = 0;
     }
@@ -41,6 +44,7 @@ _Noreturn void reset_handler(void) {
 jl_infer *mps2_module_entry(const uint8_t *module, uint32_t entry_offset) {
     /* No caches on these boards; what was stored is complete before it is fetched. */
     __asm__ volatile("dsb\n\tisb" ::: "memory");
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): bytes become code here
     return (jl_infer *)((uintptr_t)module + entry_offset);
 }
 

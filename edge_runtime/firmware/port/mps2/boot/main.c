@@ -18,7 +18,10 @@ void mps2_run(void) {
 }
 
 __attribute__((section(".vectors"), used)) static const struct {
+    /* The core reads the one, the firmware the other. */
+    // cppcheck-suppress unusedStructMember
     union vector vectors[SYSTEM_VECTORS];
+    // cppcheck-suppress unusedStructMember
     struct jl_services services;
 } front = {
     .vectors = {MPS2_SYSTEM_VECTORS},
