@@ -94,7 +94,8 @@ static uint32_t tensor_bytes(const uint8_t *module, const struct jl_module_heade
     for (uint32_t index = first; index < first + count; index++) {
         struct jl_module_typed_tensor typed = {.dtype = JL_DTYPE_INT8};
         uint32_t record_bytes = tensor_record_bytes(header);
-        memcpy(&typed, module + header->tensors_offset + index * record_bytes, record_bytes);
+        const uint8_t *record = module + header->tensors_offset + (size_t)index * record_bytes;
+        memcpy(&typed, record, record_bytes);
         if (typed.tensor.rank > JL_MODULE_MAX_RANK || typed.dtype > JL_DTYPE_INT32) {
             return UINT32_MAX;
         }
