@@ -78,6 +78,8 @@ SECTIONS {
 # them saves eight registers.
 RUNTIME_STACK_BYTES = 32
 STACK_ALIGNMENT = 8  # AAPCS
+# Of a pipeline, floats without an FPU and 64-bit quotients: some call each other.
+PIPELINE_RUNTIME_STACK_BYTES = 256
 OTHER_BASE = 0x20000  # where a module is linked a second time
 
 
@@ -114,6 +116,8 @@ def link_module(
     outputs: tuple[TensorSpec, ...],
     self_test: SelfTest,
     model_sha256: bytes,
+    abi_version: int = ABI_VERSION,
+    arena_bytes: int | None = None,
 ) -> Module:
     """Compile, link and complete a module.
 
@@ -124,13 +128,15 @@ def link_module(
         outputs: of the model.
         self_test: rows that the loader runs first; may have no rows.
         model_sha256: 32 bytes that name the model.
+        abi_version: of the module; a pipeline's is 2.
+        arena_bytes: what a pipeline needs; None for the program's own plan.
 
     Raises:
         MissingToolError: the ziglang wheel is not installed.
     """
     if core.kernel_class is None:
         raise ValueError(f"{core.name} has no native kernels")
-    tensors = pack_tensors((*inputs, *outputs))
+    tensors = pack_tensors((*inputs, *outputs), abi_version)
     self_test_at = HEADER_BYTES + len(tensors)
     test = pack_self_test(self_test, self_test_at)
     front_bytes = -(-(self_test_at + len(test)) // 16) * 16
@@ -146,15 +152,18 @@ def link_module(
         text = text.ljust(weights.address, b"\0") + weights.content
     # Modules lie one behind the other with an image's header between them, on whole words.
     body = bytearray(text.ljust(-(-len(text) // 4) * 4, b"\0"))
-    stack_bytes = _stack_bytes(program, elf)
+    if abi_version == ABI_VERSION:
+        stack_bytes = _stack_bytes(program, elf)
+    else:
+        stack_bytes = _pipeline_stack_bytes(program, elf)
     header = HEADER.pack(
         MAGIC,
-        ABI_VERSION,
+        abi_version,
         HEADER_BYTES,
         core.kernel_class,
         int(core.isa),
         len(body),
-        program.plan.arena_bytes,
+        program.plan.arena_bytes if arena_bytes is None else arena_bytes,
         stack_bytes,
         elf.symbol(ENTRY).address,
         self_test_at if self_test.rows else 0,
@@ -220,7 +229,7 @@ def zig_cc(core: Core, files: Iterable[str]) -> list[str]:
         *core.zig_cc_target,
         *COMPILER_FLAGS,
         *LINKER_FLAGS,
-        *sorted(files),
+        *sorted(name for name in files if not name.endswith(".h")),
         "-o",
         "module.elf",
     )
@@ -230,6 +239,14 @@ def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+
+
+def _pipeline_stack_bytes(program: Program, elf: Elf) -> int:
+    """Every function's frame at once: more than any chain of calls, as nothing recurses."""
+    layers = (layer.code.stack_bytes for layer in program.layers)
+    total = sum(size for _, size in elf.stack_sizes()) + max(layers, default=0)
+    total += PIPELINE_RUNTIME_STACK_BYTES
+    return -(-total // STACK_ALIGNMENT) * STACK_ALIGNMENT
 
 
 def _stack_bytes(program: Program, elf: Elf) -> int:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import jouleloop
 from edge_runtime.key_folder import key_folder
+from edge_runtime.planner.sampler import FAMILY as PLANNER_FAMILY
 from edge_runtime.wire.bundle import (
     COST,
     GOLDEN,
     ONNX,
     OPERATORS,
+    PIPELINE_GOLDEN,
+    PLANNER,
     PUBLIC_KEY,
     TFLITE,
     Bundle,
@@ -22,7 +25,7 @@ from edge_runtime.wire.bundle import (
     native_name,
 )
 from edge_runtime.wire.image import Version, make_image
-from edge_runtime.wire.module import Ceiling, profile_crc32
+from edge_runtime.wire.module import ABI_VERSION, PIPELINE_ABI_VERSION, Ceiling, profile_crc32
 from export.budget import (
     Budget,
     JoulesLimit,
@@ -40,6 +43,15 @@ from export.link import link_module
 from export.operator_table import operator_table
 from export.optimize import Optimize
 from export.passes import lower
+from export.planner.pipeline import (
+    planner_arena_bytes,
+    planner_files,
+    planner_golden,
+    planner_instructions,
+    planner_record,
+    planner_specs,
+    read_planner,
+)
 from export.render.c import render_c
 from export.render.onnx import render_onnx
 from export.render.tflite import render_tflite
@@ -57,6 +69,7 @@ if TYPE_CHECKING:
     from export.estimate import Count
     from export.frontend.source import Source
     from export.graph import QGraph
+    from export.planner.pipeline import Planner, PlannerGolden
 
     Progress = Callable[[int, int], None]
 
@@ -81,6 +94,7 @@ class ExportOptions:
         optimize: what the native module's kernels are chosen for.
         signing_key: who signs the native module; None takes the key of the user's key folder, and
             makes it where there is none.
+        steps: of a planner's sampler; None for the checkpoint's.
         security_counter: of the module's image, 0..2**32 - 1. A device that served a model with a
             higher one refuses it.
     """
@@ -91,6 +105,7 @@ class ExportOptions:
     dump: Path | None = None
     optimize: Optimize = Optimize.SPEED
     signing_key: SigningKey | None = None
+    steps: int | None = None
     security_counter: int = 0
 
 
@@ -133,10 +148,13 @@ def export_model(
     tflite = render_tflite(graph, producer=PRODUCER)
     step.done()
     golden = make_golden(graph, source.rows)
+    planner = _planner(source, graph, profile, options)
     step.done()
     files = {ONNX: onnx, TFLITE: tflite, GOLDEN: golden.as_npz()}
+    if planner is not None:
+        files[PLANNER] = planner_record(planner, profile.core)
     if signing_key is not None:
-        native, cost = _native(graph, profile, options, signing_key, tflite, golden, dump)
+        native, cost = _native(graph, profile, options, signing_key, tflite, golden, planner, dump)
         files |= native
     else:
         cost = portable_cost(profile, graph)
@@ -147,6 +165,20 @@ def export_model(
     files[COST] = _cost_file(cost, options.budget, limit)
     step.done()
     return _bundle(source, graph, profile, files)
+
+
+def _planner(
+    source: Source, graph: QGraph, profile: DeviceProfile, options: ExportOptions
+) -> Planner | None:
+    """The sampler around the denoiser, where the model is one."""
+    if source.family == PLANNER_FAMILY:
+        return read_planner(source.card, graph, profile.core, options.steps)
+    if options.steps is not None:
+        raise InputError(
+            f"--steps belongs to planners; {graph.name} is of the family {source.family or '?'}",
+            hint="leave --steps out",
+        )
+    return None
 
 
 def _is_native(profile: DeviceProfile, wanted: bool | None) -> bool:
@@ -165,6 +197,7 @@ def _native(
     signing_key: SigningKey,
     tflite: bytes,
     golden: Golden,
+    planner: Planner | None,
     dump: Dump,
 ) -> tuple[dict[str, bytes], Cost]:
     """The module as an image and as the linker's ELF, what runs in it, and what it costs."""
@@ -176,24 +209,38 @@ def _native(
         model_sha256=digest.hexdigest(),
         optimize=options.optimize,
     )
+    instructions = count_instructions(program, profile.core)
+    (inputs, outputs), test, arena_bytes = module_specs(graph), golden.self_test, None
+    rows: PlannerGolden | None = None
+    if planner is not None:
+        instructions = planner_instructions(planner, instructions, profile.core)
+        arena_bytes = planner_arena_bytes(planner, program.plan.arena_bytes)
+        program = replace(program, files=planner_files(planner, program, profile.core))
+        rows = planner_golden(planner, graph)
+        (inputs, outputs), test = planner_specs(planner), rows.self_test
     for name, text in program.files.items():
         dump.text(name, text)
     dump.text("plan.txt", plan_text(program.plan, [node.name for node in graph.nodes]))
-    inputs, outputs = module_specs(graph)
-    instructions = count_instructions(program, profile.core)
     # What a decision sends is its scores.
-    energy = estimate_energy(profile, instructions, sum(spec.size for spec in outputs))
+    energy = estimate_energy(profile, instructions, sum(spec.nbytes for spec in outputs))
     module = link_module(
         program,
         profile.core,
         inputs=inputs,
         outputs=outputs,
-        self_test=golden.self_test((_ceiling(profile, instructions, energy),)),
+        self_test=test((_ceiling(profile, instructions, energy),)),
         model_sha256=digest.digest(),
+        abi_version=ABI_VERSION if planner is None else PIPELINE_ABI_VERSION,
+        arena_bytes=arena_bytes,
     )
     dump.bytes("module.elf", module.elf)
     dump.bytes("module.bin", module.content)
     cost = native_cost(profile, program, module, instructions, energy, options.budget)
+    if cost.ram is not None and arena_bytes is not None:
+        sizes = (sum(spec.nbytes for spec in specs) for specs in (inputs, outputs))
+        ram = replace(cost.ram, arena_bytes=arena_bytes, arena_lower_bound_bytes=arena_bytes)
+        taken, given = sizes
+        cost = replace(cost, ram=replace(ram, input_bytes=taken, output_bytes=given))
     version = Version(*map(int, jouleloop.__version__.split(".")[:3]))
     image = make_image(
         module.content,
@@ -207,6 +254,8 @@ def _native(
         native_elf_name(profile.id): module.elf,
         OPERATORS: operator_table(graph, program),
     }
+    if rows is not None:
+        files[PIPELINE_GOLDEN] = rows.as_npz()
     return files, cost
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import device_profiles
 from device_profiles.energy_model import inference_energy
-from edge_runtime.wire.bundle import GOLDEN, native_elf_name
+from edge_runtime.wire.bundle import GOLDEN, PIPELINE_GOLDEN, native_elf_name
 from edge_runtime.wire.image import parse_image
 from edge_runtime.wire.module import parse_module
 from hil_tests.profiler import (
@@ -115,9 +115,9 @@ def profile_bundle(bundle: Bundle, rows: NDArray[np.int8], folder: Path) -> Modu
     plugin = plugin_arguments(
         (folder / COUNTS).absolute(), window=_window(folder), parts=list(code.addresses)
     )
-    ran = run_module(folder, [*command, *plugin], sum(spec.size for spec in header.outputs))
+    ran = run_module(folder, [*command, *plugin], sum(spec.nbytes for spec in header.outputs))
     profile = attribute(read_counts(folder / COUNTS), code.map, device)
-    in_and_out = sum(spec.size for spec in (*header.inputs, *header.outputs))
+    in_and_out = sum(spec.nbytes for spec in (*header.inputs, *header.outputs))
     weights_bytes = int(bundle.cost["flash"]["weights_bytes"])
     return ModuleProfile(
         outputs=ran.outputs,
@@ -174,8 +174,9 @@ def _energy(device: device_profiles.DeviceProfile, profile: Profile) -> Energy |
 
 
 def golden_rows(bundle: Bundle) -> NDArray[np.int8]:
-    """The bundle's own rows, int8 [n, input bytes]."""
-    with np.load(io.BytesIO(bundle.file(GOLDEN))) as golden:
+    """The native module's own rows, int8 [n, input bytes]."""
+    name = PIPELINE_GOLDEN if PIPELINE_GOLDEN in bundle.files else GOLDEN
+    with np.load(io.BytesIO(bundle.file(name))) as golden:
         rows: NDArray[np.int8] = golden["inputs"]
     return rows.reshape(len(rows), -1)
 

@@ -20,6 +20,7 @@
     ├── LinkError                       the device or the broker did not answer as it must
     │   ├── DeviceTimeoutError          no answer in time
     │   └── DeviceRefusedError          the device answered with an error code
+    ├── ConformanceError                a board does not do what every port must do
     └── MixedEnergyError                measured and modelled joules met in one sum
 
 An error says what was asked, where, the limit, the actual value and the next step. The command line

@@ -65,6 +65,7 @@ def header() -> str:
     lines += _numbers("JL_GROUP", smp.Group)
     lines += _numbers("JL_OS", smp.OsCommand)
     lines += _numbers("JL_IMAGE", smp.ImageCommand)
+    lines += _numbers("JL_STAT", smp.StatCommand)
     lines += _numbers("JL_NODE", smp.NodeCommand)
     lines += [
         "/**",

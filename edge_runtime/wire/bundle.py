@@ -29,6 +29,8 @@ MANIFEST = "manifest.json"
 ONNX = "model.onnx"
 TFLITE = "model.tflite"
 GOLDEN = "golden.npz"
+PLANNER = "planner.json"  # of a planner: how its denoiser is sampled
+PIPELINE_GOLDEN = "pipeline.npz"  # of a planner: requests and responses of the whole module
 COST = "cost.json"
 OPERATORS = "operators.json"
 # Of the key that signed the native module's image.

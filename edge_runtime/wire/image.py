@@ -249,7 +249,7 @@ def make_image(
         raise ValueError(f"a security counter is 0 to {MAX_COUNTER}, not {security_counter}")
     if target is None:
         module = parse_module(payload)
-        target = Target(int(module.kernel_class), int(module.isa))
+        target = Target(int(module.kernel_class), int(module.isa), module.abi_version)
     protected = _tlv_area(
         TLV_PROTECTED_INFO_MAGIC,
         {TLV_SECURITY_COUNTER: COUNTER.pack(security_counter), TLV_TARGET: target.pack()},

@@ -56,6 +56,7 @@ class Group(IntEnum):
 
     OS = 0
     IMAGE = 1
+    STAT = 2
     NODE = 64
 
 
@@ -73,6 +74,17 @@ class ImageCommand(IntEnum):
     STATE = 0
     UPLOAD = 1
     ERASE = 5
+
+
+class StatCommand(IntEnum):
+    """Commands of the group `STAT`.
+
+    SHOW, read {"name": text} gives {"name", "fields": {text: uint}}.
+    LIST, read {} gives {"stat_list": [text]}.
+    """
+
+    SHOW = 0
+    LIST = 1
 
 
 class NodeCommand(IntEnum):

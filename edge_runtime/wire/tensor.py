@@ -15,24 +15,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An INT8 tensor at the edge of a model: real = scale × (q − zero_point).
+    """A tensor at the edge of a model; int8: real = scale × (q − zero_point).
 
     Args:
         name: its name in the model.
         shape: dimensions, batch first, batch 1.
-        scale: positive; a float32 value.
-        zero_point: −128..127.
+        scale: positive; a float32 value. 1 of other types.
+        zero_point: −128..127. 0 of other types.
+        dtype: NumPy's name of its type; models take and give int8, pipelines more.
     """
 
     name: str
     shape: tuple[int, ...]
     scale: float
     zero_point: int
+    dtype: str = "int8"
 
     @property
     def size(self) -> int:
-        """Number of elements, which is its number of bytes."""
+        """Number of elements; of int8, its number of bytes too."""
         return int(np.prod(self.shape))
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+        return self.size * np.dtype(self.dtype).itemsize
 
     def quantize(self, real: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
         """Real values to int8, ties to even, saturating at −128 and 127; NaN is an error.
@@ -55,7 +62,7 @@ class TensorSpec:
         return {
             "name": self.name,
             "shape": list(self.shape),
-            "dtype": "int8",
+            "dtype": self.dtype,
             "scale": self.scale,
             "zero_point": self.zero_point,
         }

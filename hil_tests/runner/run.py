@@ -132,7 +132,7 @@ def prepare_run(
         raise BundleError(
             f"the module has {len(module)} bytes; {board.machine} takes {board.module_bytes}"
         )
-    in_bytes = sum(spec.size for spec in header.inputs)
+    in_bytes = sum(spec.nbytes for spec in header.inputs)
     if rows.ndim != 2 or rows.dtype != np.int8 or rows.shape[1] != in_bytes:
         raise BundleError(
             f"rows are {rows.dtype} of shape {rows.shape}; the model takes int8 [n, {in_bytes}]",

@@ -77,14 +77,20 @@ static void write_all(int file, const void *data, uint32_t bytes) {
     }
 }
 
-static uint32_t tensor_bytes(const struct jl_module_tensor *tensors, uint32_t count) {
+static uint32_t tensor_bytes(const struct jl_module_header *module, uint32_t first,
+                             uint32_t count) {
+    const int is_typed = module->abi_version == JL_MODULE_PIPELINE_ABI_VERSION;
+    const uint32_t record =
+        is_typed ? sizeof(struct jl_module_typed_tensor) : sizeof(struct jl_module_tensor);
     uint32_t total = 0;
-    for (uint32_t t = 0; t < count; t++) {
-        uint32_t elements = 1;
-        for (uint32_t d = 0; d < tensors[t].rank; d++) {
-            elements *= tensors[t].dims[d];
+    for (uint32_t t = first; t < first + count; t++) {
+        const void *const at = module_base + module->tensors_offset + t * record;
+        const struct jl_module_typed_tensor *const typed = at;
+        uint32_t bytes = is_typed && typed->dtype != JL_DTYPE_INT8 ? 4 : 1;
+        for (uint32_t d = 0; d < typed->tensor.rank; d++) {
+            bytes *= typed->tensor.dims[d];
         }
-        total += elements;
+        total += bytes;
     }
     return total;
 }
@@ -112,10 +118,8 @@ __attribute__((noinline)) static uint32_t infer(jl_infer *entry, void *arena, co
 }
 
 static void run_rows(const struct jl_module_header *module) {
-    const struct jl_module_tensor *const tensors =
-        (const struct jl_module_tensor *)(module_base + module->tensors_offset);
-    const uint32_t in_bytes = tensor_bytes(tensors, module->input_count);
-    const uint32_t out_bytes = tensor_bytes(tensors + module->input_count, module->output_count);
+    const uint32_t in_bytes = tensor_bytes(module, 0, module->input_count);
+    const uint32_t out_bytes = tensor_bytes(module, module->input_count, module->output_count);
     uint8_t *const arena = buffers_base;
     int8_t *const in = (int8_t *)arena + ((module->arena_bytes + 15u) & ~15u);
     int8_t *const out = in + ((in_bytes + 15u) & ~15u);
@@ -146,7 +150,7 @@ void reset(void) {
     __asm__ volatile("dsb\n isb");
 #endif
     const struct jl_module_header *const module = (const struct jl_module_header *)module_base;
-    if (module->magic != JL_MODULE_MAGIC || module->abi_version != JL_MODULE_ABI_VERSION) {
+    if (module->magic != JL_MODULE_MAGIC || module->abi_version > JL_MODULE_PIPELINE_ABI_VERSION) {
         leave(BAD_MODULE);
     }
     run_rows(module);

@@ -28,6 +28,7 @@ from jouleloop.cli.plan import plan_app
 from jouleloop.cli.powercut import powercut
 from jouleloop.cli.profile import profile
 from jouleloop.cli.run import run
+from jouleloop.cli.sample import sample
 from jouleloop.cli.scenarios import scenarios_app
 from jouleloop.cli.sweep import sweep
 from jouleloop.cli.train import train_app
@@ -70,6 +71,7 @@ app.add_typer(plan_app, name="plan")
 app.command("powercut")(powercut)
 app.command("profile")(profile)
 app.command("run")(run)
+app.command("sample")(sample)
 app.add_typer(scenarios_app, name="scenarios")
 app.command("sweep")(sweep)
 app.command("verify")(verify)

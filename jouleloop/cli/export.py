@@ -55,6 +55,10 @@ def export(
     optimize: Annotated[
         Optimize, typer.Option(help="Fewest instructions, or the smallest arena.")
     ] = Optimize.SPEED,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Denoising steps of a planner; default: the checkpoint's."),
+    ] = None,
     key: Annotated[
         Path | None, typer.Option(help="Signing key file; default: yours (`jouleloop keys`).")
     ] = None,
@@ -92,7 +96,9 @@ def export(
     signing_key = None if key is None else read_signing_key(key)
     if signing_key is None and native is not False and profile.core.kernel_class is not None:
         make_first_key()
-    options = ExportOptions(rounding, native, budget, dump, optimize, signing_key, security_counter)
+    options = ExportOptions(
+        rounding, native, budget, dump, optimize, signing_key, steps, security_counter
+    )
     with progress_bar("export") as progress:
         bundle = export_model(model, profile, options, progress=progress)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@
     simulate.py       the vectorised simulator; step.py is one tick: recovery.py is the way back,
                       factories.py the way forward, booking.py and ledger.py keep the books
     events.py         the discrete-event simulator of the same world
+    dynamics.py       mass by state in continuous time; chain_rates.py are its rates
     controllers.py    random, rule, greedy, exact; comply.py executes the nearest compliant action
     metrics.py        what a run was worth; cycling.py, resilience.py, score.py, pareto.py;
                       stakes.py the decisions of a tick, catastrophe.py where a run ends at once

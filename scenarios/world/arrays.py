@@ -47,7 +47,7 @@ class SegmentSum:
         """Sums of rows [k] as [segments], or of [k, c] as [segments, c]."""
         if rows.ndim == 1:
             return sum_by(self._segment, rows, self._count)
-        total = np.empty((self._count, rows.shape[1]))
+        total = np.empty((self._count, rows.shape[1]), order="F")
         for column in range(rows.shape[1]):
             total[:, column] = np.bincount(self._segment, rows[:, column], self._count)
         return total
@@ -61,6 +61,7 @@ class StageEdges:
         edges: their numbers, int64 [k].
         source: node that each leaves.
         target: node that each reaches.
+        place: of each one's source among the nodes of its kind, int64 [k].
         share: of what the source sends over this stage, in proportion to the targets' capacity.
         by_source: sums over edges of the same source.
         by_target: sums over edges of the same target.
@@ -69,6 +70,7 @@ class StageEdges:
     edges: Integers
     source: Integers
     target: Integers
+    place: Integers
     share: Floats
     by_source: SegmentSum
     by_target: SegmentSum
@@ -258,10 +260,11 @@ def _stage(topology: Topology, capacity: Floats, stage: int) -> StageEdges:
     # A file may list its edges in any order; a draw by share wants those of a source together.
     edges = edges[np.lexsort((topology.target[edges], topology.source[edges]))]
     source, target = topology.source[edges], topology.target[edges]
+    place = np.searchsorted(np.flatnonzero(topology.kind == KIND[STAGES[stage][0]]), source)
     nodes = len(topology.kind)
     share = sibling_shares(source, nodes, capacity[target])
     by_source, by_target = SegmentSum(source, nodes), SegmentSum(target, nodes)
-    return StageEdges(edges, source, target, share, by_source, by_target)
+    return StageEdges(edges, source, target, place, share, by_source, by_target)
 
 
 def _disruptions(scenarios: Sequence[Scenario], first_node: Integers) -> list[Interval]:

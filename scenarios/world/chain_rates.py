@@ -173,7 +173,6 @@ def _enact(found: dict[str, float], policy: Policy, time: float, returns: Return
     elif policy.kind == "cap":
         found["carbon_cap"] = min(found["carbon_cap"], level)
     elif policy.kind == "ban":
-        # TODO: share
         # Two bans of different products count as the wider one.
         banned = _mass_share(returns, policy.products) if level > 0 else 0.0
         found["landfill_ban"] = max(found["landfill_ban"], banned)

@@ -179,7 +179,7 @@ def _stretch(
     """Within one piece of the schedule."""
     start, stop = span
     piece = schedule.piece(start)
-    count = int(np.ceil((stop - start) / step_ticks - 1e-9))
+    count = max(1, int(np.ceil((stop - start) / step_ticks - 1e-9)))
     step = (stop - start) / count
 
     def slope(held: Floats, time: float) -> Floats:

@@ -11,6 +11,7 @@ from scenarios.world.graph import MANUFACTURING_YIELD, sibling_shares
 from scenarios.world.state import MASS, QUALITY, SECONDARY
 
 if TYPE_CHECKING:
+    from scenarios.world.arrays import World
     from scenarios.world.graph import Floats
     from scenarios.world.view import View
 
@@ -106,8 +107,7 @@ def _plan(view: View, limit: Floats, cover_ticks: Floats, sent: Floats) -> tuple
         scarcest = np.where(recipe > 0, held[:, MASS] / recipe, np.inf).min(axis=1)
     most = np.minimum(limit[factories], np.maximum(0.0, scarcest))
     edges = world.stage("manufacturing", "use")
-    coming = world.inflow(sent[:, MASS])
-    missing = np.maximum(0.0, view.state.backlog + view.demand - coming.sum(axis=1))
+    missing = np.maximum(0.0, view.state.backlog + view.demand - _coming_to_use(world, sent))
     missing = np.minimum(missing, view.capacity)
     by_node = _spread(view, most)
     pulled = missing[edges.target] * sibling_shares(
@@ -118,17 +118,26 @@ def _plan(view: View, limit: Floats, cover_ticks: Floats, sent: Floats) -> tuple
     level = world.law.recycled_content[view.tick][world.scenario[factories]]
     vouched = np.where(level > 0, held[:, SECONDARY] / np.where(level > 0, level, 1.0), np.inf)
     taken = np.minimum(wished, vouched)
-    mines = world.stage("extraction", "manufacturing")
+    mines, back = (world.stage(kind, "manufacturing") for kind in ("extraction", "recycling"))
+    coming = back.by_target(sent[back.edges, MASS])
     cover = (cover_ticks * world.nominal)[factories, None] * recipe
     order = np.maximum(0.0, cover - (held[:, MASS] - taken[:, None] * recipe) - coming[factories])
     order = np.where(view.capacity[factories, None] > 0, order, 0.0) * view.available[factories]
-    wanted = np.zeros((world.nodes, recipe.shape[1]))
+    wanted = np.zeros((world.nodes, recipe.shape[1]), order="F")
     wanted[factories] = order
     from_mine = sibling_shares(mines.target, world.nodes, limit[mines.source])
-    ordered = wanted[mines.target] * from_mine[:, None]
-    asked = mines.by_source(ordered).sum(axis=1)
+    ordered = (wanted.T[:, mines.target] * from_mine).T
+    asked = mines.by_source(ordered.sum(axis=1))
     granted = np.minimum(1.0, limit / np.where(asked > 0, asked, 1.0))
     return _Plan(pulled, taken, ordered * granted[mines.source][:, None]), wished
+
+
+def _coming_to_use(world: World, sent: Floats) -> Floats:
+    """Used products that were sent to every node this tick, kg, [n]."""
+    reused, remade = (world.stage(kind, "use") for kind in ("collection", "remanufacturing"))
+    coming = reused.by_target(sent[reused.edges, MASS].sum(axis=1))
+    coming += remade.by_target(sent[remade.edges, MASS].sum(axis=1))
+    return coming
 
 
 def _make(view: View, plan: _Plan, slower: Floats, sent: Floats) -> tuple[Floats, Floats]:
@@ -144,16 +153,15 @@ def _make(view: View, plan: _Plan, slower: Floats, sent: Floats) -> tuple[Floats
         stock[factories, SECONDARY],
         np.maximum(level * taken, share * stock[factories, SECONDARY]),
     )
-    rows = np.zeros((len(factories), stock.shape[1]))
+    rows = np.zeros((len(factories), stock.shape[1]), order="F")
     rows[:, MASS] = np.minimum(taken[:, None] * recipe, stock[factories, MASS])
     rows[:, QUALITY] = share * stock[factories, QUALITY]
     rows[:, SECONDARY] = secondary
     stock[factories] -= rows
-    residue = np.zeros((world.nodes, recipe.shape[1]))
+    residue = np.zeros((world.nodes, recipe.shape[1]), order="F")
     residue[factories] = rows[:, MASS] * (1.0 - MANUFACTURING_YIELD)
     rows *= MANUFACTURING_YIELD
     edges = world.stage("manufacturing", "use")
-    place = np.searchsorted(factories, edges.source)
     part = sibling_shares(edges.source, world.nodes, plan.pulled)
-    sent[edges.edges] += rows[place] * part[:, None]
+    sent.T[:, edges.edges] = rows.T[:, edges.place] * part
     return rows[:, MASS].sum(axis=1), residue

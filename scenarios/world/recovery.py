@@ -56,7 +56,7 @@ def recover(
     for kind in BACK:
         nodes = world.kind(kind)
         share = np.minimum(1.0, amount[nodes] / np.maximum(waiting[nodes], 1e-300))
-        taken[kind] = state.stock[nodes] * share[:, None]
+        taken[kind] = (state.stock.T[:, nodes] * share).T
         # A node that is emptied is empty: no residue of rounding.
         state.stock[nodes] = np.where(
             (share >= 1.0)[:, None], 0.0, state.stock[nodes] - taken[kind]
@@ -72,9 +72,7 @@ def recover(
 def _push(world: World, stage: tuple[str, str], rows: Floats, sent: Floats) -> None:
     """Send each source's row over the edges of a stage, by share."""
     edges = world.stage(*stage)
-    nodes = world.kind(stage[0])
-    place = np.searchsorted(nodes, edges.source)
-    sent[edges.edges] += rows[place] * edges.share[:, None]
+    sent.T[:, edges.edges] = rows.T[:, edges.place] * edges.share
 
 
 def _split(rows: Floats, column: int) -> Floats:

@@ -107,7 +107,7 @@ class Flows:
 
 def initial_state(world: World, items: Items) -> State:
     """Everything in use is in use, factories hold a day of material, nothing is on the road."""
-    stock = np.zeros((world.nodes, COLUMNS))
+    stock = np.zeros((world.nodes, COLUMNS), order="F")
     stock[:, MASS] = items.park_kg
     makers = world.kind("manufacturing")
     held = INITIAL_COVER_TICKS * world.nominal[makers]
@@ -116,7 +116,7 @@ def initial_state(world: World, items: Items) -> State:
     return State(
         tick=0,
         stock=stock,
-        transit=np.zeros((world.edges, COLUMNS)),
+        transit=np.zeros((world.edges, COLUMNS), order="F"),
         backlog=np.zeros(world.nodes),
         next_return=items.first_return.copy(),
         lives=np.zeros(len(items), np.int64),

@@ -77,10 +77,12 @@ def step(world: World, items: Items, state: State, controller: Controller) -> Fl
 
 def open_tick(world: World, items: Items, state: State) -> Opening:
     """Unload what arrives and look at what comes back; `state` is then within the tick."""
-    before = state.stock[:, MASS].copy()
+    before = state.stock[:, MASS].copy("F")
     arrived = state.transit
-    delivered, wanted = _arrive(world, state, arrived)
-    return Opening(_look(world, items, state), before, arrived, delivered, wanted)
+    holding = conditions(world, state.tick)
+    wanted = holding[2]
+    delivered = _arrive(world, state, arrived, wanted)
+    return Opening(_look(world, items, state, holding), before, arrived, delivered, wanted)
 
 
 def close_tick(opening: Opening, action: Action) -> Flows:
@@ -95,8 +97,8 @@ def close_tick(opening: Opening, action: Action) -> Flows:
     check_action(view, action)
     executed, violations, constrained = comply(view, action.dispositions)
     tick = _Tick(
-        sent=np.zeros((world.edges, COLUMNS)),
-        disposed=np.zeros(opening.before.shape),
+        sent=np.zeros((world.edges, COLUMNS), order="F"),
+        disposed=np.zeros(opening.before.shape, order="F"),
         throughput=np.zeros(world.nodes),
     )
     tick.throughput[world.kind("use")] = opening.delivered[world.kind("use")]
@@ -123,7 +125,7 @@ def close_tick(opening: Opening, action: Action) -> Flows:
     return flows
 
 
-def _arrive(world: World, state: State, arrived: Floats) -> tuple[Floats, Floats]:
+def _arrive(world: World, state: State, arrived: Floats, wanted: Floats) -> Floats:
     """Unload every haul; products that reach use serve the backlog."""
     use = world.kind("use")
     came = world.inflow(arrived)
@@ -133,12 +135,11 @@ def _arrive(world: World, state: State, arrived: Floats) -> tuple[Floats, Floats
     state.stock += came
     delivered = np.zeros(world.nodes)
     delivered[use] = came[use, MASS].sum(axis=1)
-    _, _, demand = conditions(world, state.tick)
-    state.backlog = state.backlog + demand - delivered
-    return delivered, demand
+    state.backlog = state.backlog + wanted - delivered
+    return delivered
 
 
-def _look(world: World, items: Items, state: State) -> View:
+def _look(world: World, items: Items, state: State, holding: tuple[Floats, Floats, Floats]) -> View:
     """What there is to decide on. An item whose mass is not there yet comes a tick later."""
     now = np.flatnonzero(state.next_return == state.tick)
     needed = world.stage("use", "collection").by_source(_mass_by_gate(world, items, now))
@@ -147,8 +148,7 @@ def _look(world: World, items: Items, state: State) -> View:
         late = short[items.node[now]]
         state.next_return[now[late]] = state.tick + 1
         now = now[~late]
-    capacity, available, demand = conditions(world, state.tick)
-    return View(world, items, state, state.tick, now, capacity, available, demand)
+    return View(world, items, state, state.tick, now, *holding)
 
 
 def _mass_by_gate(world: World, items: Items, members: Integers) -> Floats:
@@ -179,7 +179,7 @@ def _send_back(view: View, executed: Integers, tick: _Tick) -> None:
     mass = items.mass_kg(view.now)
     # Use has worn the item: what leaves is no better than the item itself.
     worn = mass * np.minimum(mean_quality[items.node[view.now]], view.quality)
-    rows = np.zeros((len(stage.edges), COLUMNS))
+    rows = np.zeros((len(stage.edges), COLUMNS), order="F")
     rows[:, MASS] = sent
     rows[:, SECONDARY] = sent.sum(axis=1) * np.minimum(1.0, secondary[stage.source])
     for column, weight in (
@@ -188,7 +188,7 @@ def _send_back(view: View, executed: Integers, tick: _Tick) -> None:
         (TO_REMANUFACTURE, mass * (executed == Disposition.REMANUFACTURE)),
     ):
         rows[:, column] = np.bincount(gate, weight, len(stage.edges))
-    tick.sent[stage.edges] += rows
+    tick.sent.T[:, stage.edges] = rows.T
     tick.disposed[:] += lost
 
 

@@ -136,7 +136,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], smp.ErrorCode]] = {
         NodeError.WRONG_CORE,
     ),
     "target: newer ABI": (
-        lambda: GOOD.image(target=Target(DSP, M4, abi_version=2)),
+        lambda: GOOD.image(target=Target(DSP, M4, abi_version=3)),
         NodeError.ABI_UNSUPPORTED,
     ),
     "target: class": (
@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], smp.ErrorCode]] = {
         NodeError.WRONG_CORE,
     ),
     "Helium": (lambda: TinyModule(isa=Isa.MVE_INTEGER).image(), NodeError.ISA_MISSING),
-    "newer ABI": (lambda: TinyModule(abi_version=2).image(), NodeError.ABI_UNSUPPORTED),
+    "newer ABI": (lambda: TinyModule(abi_version=3).image(), NodeError.ABI_UNSUPPORTED),
     "arena": (lambda: TinyModule(arena_bytes=4 * 2**20).image(), NodeError.ARENA_TOO_LARGE),
     "arena of 32 bits": (
         lambda: TinyModule(arena_bytes=2**32 - 1).image(),
@@ -219,6 +219,21 @@ def test_code_that_faults_restarts_the_board_with_the_old_model(
     assert device.ledger().boot_id == boot_id + 1
     # It is not kept: no later start may run it.
     assert "1.2.3" not in {state.version for state in device.image_state()}
+
+
+def test_a_model_that_hangs_restarts_the_board(
+    device: SerialDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device.upload_model(TinyModule(body=LOOP, size=1, rows=0).image())
+    boot_id = device.ledger().boot_id
+    # No answer comes: the watchdog ends this inference after 4 s of the board's time.
+    monkeypatch.setattr(serial_device, "INFERENCE_DEADLINE_S", 0.5)
+    with pytest.raises(DeviceTimeoutError):
+        device.infer(bytes([127]))
+    monkeypatch.setattr(serial_device, "START_DEADLINE_S", 60.0)
+    device.wait_until_up()
+    assert device.ledger().boot_id == boot_id + 1
+    assert device.infer(bytes([1])).ticks > 0
 
 
 def test_wrong_input_sizes_are_refused(device: SerialDevice) -> None:
@@ -331,7 +346,7 @@ def test_unknown_commands_and_versions(emulator: Emulator) -> None:
 
     not_supported = b"\xbfbrc" + bytes([ProtocolError.NOT_SUPPORTED]) + b"\xff"
     for first in (0x08, 0x0A, 0x00, 0x02):
-        for group, command in ((0, 3), (1, 9), (64, 200), (2, 0), (65535, 0)):
+        for group, command in ((0, 3), (1, 9), (64, 200), (2, 7), (3, 0), (65535, 0)):
             answer = ask(first, group, command)
             assert answer[0] == first + 1
             assert answer[4:8] == bytes([group >> 8, group & 255, 77, command])

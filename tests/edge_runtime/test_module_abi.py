@@ -38,6 +38,7 @@ MODULE_HEADER = {
     "reserved_end": (76, 4),
 }
 TENSOR = {"rank": (0, 4), "dims": (4, 16), "scale": (20, 4), "zero_point": (24, 4)}
+TYPED_TENSOR = {"tensor": (0, 28), "dtype": (28, 4)}
 SELF_TEST = {
     "rows": (0, 4),
     "ceilings": (4, 4),
@@ -65,6 +66,7 @@ IMAGE_TARGET = {
 STRUCTS = {
     "jl_module_header": (MODULE_HEADER, module.HEADER.size),
     "jl_module_tensor": (TENSOR, module.TENSOR.size),
+    "jl_module_typed_tensor": (TYPED_TENSOR, module.TYPED_TENSOR.size),
     "jl_module_self_test": (SELF_TEST, module.SELF_TEST.size),
     "jl_module_ceiling": (CEILING, module.CEILING.size),
     "jl_image_header": (IMAGE_HEADER, image.HEADER.size),
@@ -73,6 +75,11 @@ STRUCTS = {
 CONSTANTS = {
     "JL_MODULE_MAGIC": int.from_bytes(module.MAGIC, "little"),
     "JL_MODULE_ABI_VERSION": module.ABI_VERSION,
+    "JL_MODULE_PIPELINE_ABI_VERSION": module.PIPELINE_ABI_VERSION,
+    "JL_DTYPE_INT8": module.DTYPES.index("int8"),
+    "JL_DTYPE_FLOAT32": module.DTYPES.index("float32"),
+    "JL_DTYPE_UINT32": module.DTYPES.index("uint32"),
+    "JL_DTYPE_INT32": module.DTYPES.index("int32"),
     "JL_MODULE_MAX_RANK": module.MAX_RANK,
     "JL_KERNEL_SCALAR": KernelClass.SCALAR,
     "JL_KERNEL_DSP": KernelClass.DSP,

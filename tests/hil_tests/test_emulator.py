@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import device_profiles
+from edge_runtime.firmware.build import Firmware
 from edge_runtime.node.serial_device import SerialDevice
 from hil_tests import emulator
 from hil_tests.emulator import FLASH_BYTES, Emulator
@@ -92,8 +94,11 @@ def test_qemu_that_does_not_start_is_quoted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = Emulator(BOARD, tmp_path / "flash.bin")
-    monkeypatch.setattr(board, "firmware", tmp_path / "missing.elf")
-    with pytest.raises(MachineError, match=r"missing\.elf"), board:
+    incomplete = tmp_path / "incomplete"
+    shutil.copytree(board.firmware.folder, incomplete)
+    (incomplete / "boot.elf").unlink()
+    monkeypatch.setattr(board, "firmware", Firmware(incomplete))
+    with pytest.raises(MachineError, match=r"boot\.elf"), board:
         pass
 
 

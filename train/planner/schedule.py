@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 OFFSET = 0.008  # Nichol and Dhariwal, Improved Denoising Diffusion Probabilistic Models (2021)
 LEAST_ALPHA_BAR = 1e-6
 EMBEDDING_SIZE = 16
-X0_LIMIT = 8.0  # standard deviations: what x0 is cut to in every step, and plans to learn from too
+X0_LIMIT = 6.0  # standard deviations: what x0 is cut to in every step, and plans to learn from too
 STEPS = (50, 10, 4, 2)
 DISTILLED = {4: 12, 2: 25}  # of these, long ones: how many short steps make each of theirs
 

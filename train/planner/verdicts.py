@@ -75,9 +75,8 @@ class Verdict:
         """Reached, missed or not measured, and in how many seeds."""
         if self.reached is None:
             return "not measured"
-        return f"{'reached' if self.reached else 'missed'}, {self.seeds_reached} of " + (
-            f"{len(self.values)} alone"
-        )
+        word = "reached" if self.reached else "missed"
+        return f"{word} ({self.seeds_reached} of {len(self.values)} seeds)"
 
 
 def judge(line: Line, records: Sequence[Record]) -> Verdict:

@@ -26,6 +26,9 @@ struct jl_model {
 jl_status jl_model_bind(const struct jl_port *port, const struct jl_image *image,
                         struct jl_model *model);
 
+/** A board with a watchdog starts afresh when one inference takes longer. */
+enum { JL_INFER_LIMIT_MS = 4000 };
+
 /** Run the model on what lies in `model->input`; `ticks` is what the code took. */
 jl_status jl_model_run(const struct jl_port *port, const struct jl_model *model, uint64_t *ticks);
 

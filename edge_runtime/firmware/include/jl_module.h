@@ -1,6 +1,6 @@
 /*
- * The native module, ABI v1: what a model is once it is linked for a core. Little-endian, offsets
- * from the module's first byte, position-independent, no calls out.
+ * The native module, ABI v1 and v2: what a model is once it is linked for a core. Little-endian,
+ * offsets from the module's first byte, position-independent, no calls out.
  *
  * Mirrors edge_runtime/wire/module.py (fields) and device_profiles/core.py (numbers); a test holds
  * them equal. Extended only by a new ABI version.
@@ -12,6 +12,7 @@
 
 enum {
     JL_MODULE_ABI_VERSION = 1,
+    JL_MODULE_PIPELINE_ABI_VERSION = 2, /* its tensors are jl_module_typed_tensor */
     JL_MODULE_MAX_RANK = 4,
 };
 
@@ -65,6 +66,20 @@ struct jl_module_tensor {
     uint32_t dims[JL_MODULE_MAX_RANK];
     float scale;
     int32_t zero_point;
+};
+
+/** Types of tensors. */
+enum jl_dtype {
+    JL_DTYPE_INT8 = 0,
+    JL_DTYPE_FLOAT32 = 1,
+    JL_DTYPE_UINT32 = 2,
+    JL_DTYPE_INT32 = 3,
+};
+
+/** An input or output of a pipeline. */
+struct jl_module_typed_tensor {
+    struct jl_module_tensor tensor;
+    uint32_t dtype;
 };
 
 /** Golden rows; `ceilings` records of jl_module_ceiling follow. */

@@ -54,6 +54,9 @@ void jl_node_step(struct jl_node *node);
 /** Answer a message; returns the answer's bytes in `node->reply`, 0 when there is none. */
 uint32_t jl_smp_answer(struct jl_node *node, struct jl_bytes message);
 
+/** Put the ledger, as it stands now, into a map that is open. */
+void jl_put_ledger(struct jl_node *node, struct jl_cbor_writer *reply);
+
 /*
  * The groups of commands. The writer is inside the answer's map; what was written is dropped where
  * the status is not JL_OK.
@@ -65,6 +68,8 @@ jl_status jl_images_handle(struct jl_node *node, const struct jl_request *reques
                            struct jl_cbor_writer *reply);
 jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *request,
                               struct jl_cbor_writer *reply);
+jl_status jl_stat_handle(struct jl_node *node, const struct jl_request *request,
+                         struct jl_cbor_writer *reply);
 jl_status jl_storage_handle(struct jl_node *node, const struct jl_request *request,
                             struct jl_cbor_writer *reply);
 jl_status jl_keys_handle(struct jl_node *node, const struct jl_request *request,

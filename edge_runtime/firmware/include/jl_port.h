@@ -107,6 +107,11 @@ struct jl_port {
     /** Start afresh; does not return. */
     void (*reset)(void);
     /**
+     * Start afresh unless called again within `milliseconds`; 0 calls it off. Null: the board has
+     * no watchdog.
+     */
+    void (*watchdog)(uint32_t milliseconds);
+    /**
      * Leave the boot loader for the firmware whose vector table lies at `vectors`. Only the boot
      * loader calls it; does not return.
      */

@@ -30,6 +30,7 @@ enum {
 enum {
     JL_GROUP_OS = 0,
     JL_GROUP_IMAGE = 1,
+    JL_GROUP_STAT = 2,
     JL_GROUP_NODE = 64,
 };
 
@@ -43,6 +44,11 @@ enum {
     JL_IMAGE_STATE = 0,
     JL_IMAGE_UPLOAD = 1,
     JL_IMAGE_ERASE = 5,
+};
+
+enum {
+    JL_STAT_SHOW = 0,
+    JL_STAT_LIST = 1,
 };
 
 enum {

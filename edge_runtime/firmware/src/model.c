@@ -4,6 +4,7 @@
 
 _Static_assert(sizeof(struct jl_module_header) == 80, "module ABI v1");
 _Static_assert(sizeof(struct jl_module_tensor) == 28, "module ABI v1");
+_Static_assert(sizeof(struct jl_module_typed_tensor) == 32, "module ABI v2");
 _Static_assert(sizeof(struct jl_module_self_test) == 16, "module ABI v1");
 _Static_assert(sizeof(struct jl_module_ceiling) == 12, "module ABI v1");
 
@@ -36,11 +37,15 @@ static jl_status check_core(const struct jl_port *port, uint32_t kernel_class, u
     return (isa & ~port->isa_features) != 0 ? JL_NODE_ERROR_ISA_MISSING : JL_OK;
 }
 
+static bool is_abi_known(uint32_t version) {
+    return version == JL_MODULE_ABI_VERSION || version == JL_MODULE_PIPELINE_ABI_VERSION;
+}
+
 static jl_status check_target(const struct jl_port *port, const struct jl_image_target *target) {
     if (target->profile_class != JL_PROFILE_CLASS_MCU) {
         return JL_NODE_ERROR_NO_TARGET;
     }
-    if (target->abi_version != JL_MODULE_ABI_VERSION) {
+    if (!is_abi_known(target->abi_version)) {
         return JL_NODE_ERROR_ABI_UNSUPPORTED;
     }
     return check_core(port, target->kernel_class, target->isa_features);
@@ -56,7 +61,7 @@ static jl_status check_header(const struct jl_port *port, struct jl_bytes payloa
     if (header->magic != JL_MODULE_MAGIC) {
         return JL_NODE_ERROR_MODULE_MALFORMED;
     }
-    if (header->abi_version != JL_MODULE_ABI_VERSION) {
+    if (!is_abi_known(header->abi_version)) {
         return JL_NODE_ERROR_ABI_UNSUPPORTED;
     }
     jl_status status = check_core(port, header->kernel_class, header->isa_features);
@@ -74,27 +79,34 @@ static jl_status check_header(const struct jl_port *port, struct jl_bytes payloa
     return header->stack_bytes > port->module_stack_bytes ? JL_NODE_ERROR_STACK_TOO_LARGE : JL_OK;
 }
 
+static uint32_t tensor_record_bytes(const struct jl_module_header *header) {
+    return header->abi_version == JL_MODULE_ABI_VERSION ? sizeof(struct jl_module_tensor)
+                                                        : sizeof(struct jl_module_typed_tensor);
+}
+
 /**
- * Bytes of `count` tensors from tensor `first` on; a tensor of int8 has as many bytes as elements.
+ * Bytes of `count` tensors from tensor `first` on; every type but int8 has four an element.
  * UINT32_MAX when that is malformed, empty, or too large for any RAM.
  */
 static uint32_t tensor_bytes(const uint8_t *module, const struct jl_module_header *header,
                              uint32_t first, uint32_t count) {
     uint64_t total = 0;
     for (uint32_t index = first; index < first + count; index++) {
-        struct jl_module_tensor tensor;
-        memcpy(&tensor, module + header->tensors_offset + index * sizeof tensor, sizeof tensor);
-        if (tensor.rank > JL_MODULE_MAX_RANK) {
+        struct jl_module_typed_tensor typed = {.dtype = JL_DTYPE_INT8};
+        uint32_t record_bytes = tensor_record_bytes(header);
+        const uint8_t *record = module + header->tensors_offset + (size_t)index * record_bytes;
+        memcpy(&typed, record, record_bytes);
+        if (typed.tensor.rank > JL_MODULE_MAX_RANK || typed.dtype > JL_DTYPE_INT32) {
             return UINT32_MAX;
         }
-        uint64_t elements = 1;
-        for (uint32_t axis = 0; axis < tensor.rank; axis++) {
-            elements *= tensor.dims[axis];
-            if (elements == 0 || elements > INT32_MAX) {
+        uint64_t bytes = typed.dtype == JL_DTYPE_INT8 ? 1 : 4;
+        for (uint32_t axis = 0; axis < typed.tensor.rank; axis++) {
+            bytes *= typed.tensor.dims[axis];
+            if (bytes == 0 || bytes > INT32_MAX) {
                 return UINT32_MAX;
             }
         }
-        total += elements;
+        total += bytes;
         if (total > INT32_MAX) {
             return UINT32_MAX;
         }
@@ -105,7 +117,7 @@ static uint32_t tensor_bytes(const uint8_t *module, const struct jl_module_heade
 static jl_status check_tensors(struct jl_model *model) {
     const struct jl_module_header *header = &model->header;
     uint32_t count = (uint32_t)header->input_count + header->output_count;
-    uint64_t bytes = (uint64_t)count * sizeof(struct jl_module_tensor);
+    uint64_t bytes = (uint64_t)count * tensor_record_bytes(header);
     if (header->tensors_offset % 4 != 0 ||
         !is_inside(header->tensors_offset, bytes, header->module_bytes)) {
         return JL_NODE_ERROR_MODULE_MALFORMED;
@@ -180,12 +192,20 @@ jl_status jl_model_bind(const struct jl_port *port, const struct jl_image *image
     return JL_OK;
 }
 
+static void watch(const struct jl_port *port, uint32_t milliseconds) {
+    if (port->watchdog != NULL) {
+        port->watchdog(milliseconds);
+    }
+}
+
 jl_status jl_model_run(const struct jl_port *port, const struct jl_model *model, uint64_t *ticks) {
+    watch(port, JL_INFER_LIMIT_MS);
     uint64_t begin = port->clock_ticks();
     jl_infer_begin();
     int32_t result = model->infer(model->arena, model->input, model->output);
     jl_infer_end();
     *ticks = port->clock_ticks() - begin;
+    watch(port, 0);
     return result == 0 ? JL_OK : JL_NODE_ERROR_INFERENCE_FAILED;
 }
 

@@ -51,6 +51,8 @@ static jl_status dispatch(struct jl_node *node, const struct jl_request *request
         return jl_os_handle(node, request, reply);
     case JL_GROUP_IMAGE:
         return jl_images_handle(node, request, reply);
+    case JL_GROUP_STAT:
+        return jl_stat_handle(node, request, reply);
     case JL_GROUP_NODE:
         return jl_inference_handle(node, request, reply);
     default:

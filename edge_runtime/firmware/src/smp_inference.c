@@ -110,7 +110,7 @@ static jl_status read_output(const struct jl_node *node, struct jl_bytes map,
     return JL_OK;
 }
 
-static jl_status ledger(struct jl_node *node, struct jl_cbor_writer *reply) {
+void jl_put_ledger(struct jl_node *node, struct jl_cbor_writer *reply) {
     enter(node, JL_STATE_LINK); /* count what has passed of this state */
     const struct jl_ledger *ledger = &node->ledger;
     put_number(reply, "wake_ticks", ledger->ticks[JL_STATE_WAKE]);
@@ -122,7 +122,6 @@ static jl_status ledger(struct jl_node *node, struct jl_cbor_writer *reply) {
     put_number(reply, "bytes_out", ledger->bytes_out);
     put_number(reply, "ticks_hz", node->port->ticks_hz);
     put_number(reply, "boot_id", node->slots.record.boot_id);
-    return JL_OK;
 }
 
 jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *request,
@@ -132,7 +131,8 @@ jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *req
         return is_write ? infer(node, request->map, reply) : read_output(node, request->map, reply);
     }
     if (request->command == JL_NODE_LEDGER && !is_write) {
-        return ledger(node, reply);
+        jl_put_ledger(node, reply);
+        return JL_OK;
     }
     return jl_storage_handle(node, request, reply);
 }

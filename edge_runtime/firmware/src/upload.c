@@ -40,7 +40,8 @@ static jl_status check_start(const struct jl_port *port, const struct jl_slots *
         return status;
     }
     if (start->kind == JL_SMP_IMAGE_FIRMWARE && !jl_firmware_is_at_home(port, slot, &header)) {
-        return JL_NODE_ERROR_WRONG_SLOT;
+        /* A model may lie anywhere, firmware only where it says. */
+        return header.load_address == 0 ? JL_NODE_ERROR_WRONG_BOARD : JL_NODE_ERROR_WRONG_SLOT;
     }
     struct jl_image_header current;
     if (start->must_be_newer && read_current(port, slots, start->kind, &current) &&

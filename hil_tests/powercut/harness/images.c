@@ -27,6 +27,7 @@ struct jl_trusted_keys images_keys;
 struct image models[MODELS];
 struct image firmwares[FIRMWARES][JL_FIRMWARE_SLOTS];
 struct image altered_firmware[JL_FIRMWARE_SLOTS];
+struct image foreign_firmware[JL_FIRMWARE_SLOTS];
 struct image altered_model;
 struct image wrong_file;
 struct image forged_model;
@@ -168,10 +169,9 @@ static void make_model(struct image *image, enum model number) {
     make_image(image, &parts);
 }
 
-static void make_firmware(enum firmware number, uint32_t slot) {
-    struct image *image = &firmwares[number][slot];
+static void make_firmware(struct image *image, enum firmware number, uint32_t slot,
+                          const char *board) {
     const uint8_t *home = flash.memory + board_port.firmware_slots[slot].offset;
-    const char *board = board_port.profile_id;
     const uint8_t first = (uint8_t)number;
     const struct parts parts = {
         .version = (uint8_t)number,
@@ -214,8 +214,10 @@ void images_make(void) {
     make_broken_models();
     for (uint32_t slot = 0; slot < JL_FIRMWARE_SLOTS; slot++) {
         for (int number = FIRMWARE_OLD; number < FIRMWARES; number++) {
-            make_firmware((enum firmware)number, slot);
+            make_firmware(&firmwares[number][slot], (enum firmware)number, slot,
+                          board_port.profile_id);
         }
+        make_firmware(&foreign_firmware[slot], FIRMWARE_NEWER, slot, "another board");
         altered_firmware[slot] = alter(&firmwares[FIRMWARE_NEWER][slot]);
     }
 }

@@ -48,6 +48,8 @@ extern struct image models[MODELS]; /* none lies at 0 */
 extern struct image firmwares[FIRMWARES][JL_FIRMWARE_SLOTS];
 /** As FIRMWARE_NEWER, but one byte is not the one that was hashed. */
 extern struct image altered_firmware[JL_FIRMWARE_SLOTS];
+/** As FIRMWARE_NEWER, but for another board. */
+extern struct image foreign_firmware[JL_FIRMWARE_SLOTS];
 /** As MODEL_NEWER, but one byte is not the one that was hashed. */
 extern struct image altered_model;
 /** As MODEL_NEWER, but it is announced as another file. */

@@ -127,6 +127,7 @@ static void run_firmware_refused(void) {
     start();
     client_offer_firmware(firmwares[FIRMWARE_OLD]);
     client_offer_firmware(altered_firmware);
+    client_offer_firmware(foreign_firmware);
     client_offer_misplaced_firmware();
     client_test_firmware(FIRMWARE_NEWER);
     client_erase_firmware();

@@ -17,14 +17,14 @@ def test_the_mean_is_judged_and_the_seeds_are_counted() -> None:
     verdict = judge(LINE, [{"speed": 7.0}, {"speed": 9.0}, {"speed": 11.0}])
     assert verdict.reached
     assert verdict.seeds_reached == 2
-    assert verdict.word == "reached, 2 of 3 alone"
+    assert verdict.word == "reached (2 of 3 seeds)"
     assert verdict.measured == "9.0 (4.0 to 14.0)"
 
 
 def test_a_miss_is_a_miss() -> None:
     verdict = judge(LINE, [{"speed": 7.0}])
     assert verdict.reached is False
-    assert verdict.word == "missed, 0 of 1 alone"
+    assert verdict.word == "missed (0 of 1 seeds)"
     assert verdict.measured == "7.0"
 
 

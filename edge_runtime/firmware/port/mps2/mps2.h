@@ -54,6 +54,7 @@ bool mps2_flash_program(uint32_t offset, const uint8_t *data, uint32_t bytes);
 
 jl_infer *mps2_module_entry(const uint8_t *module, uint32_t entry_offset);
 void mps2_reset(void);
+void mps2_watchdog(uint32_t milliseconds);
 void mps2_start_firmware(const uint8_t *vectors);
 /** The boot loader's own code, or its service. */
 jl_verify_signature_function mps2_verify_signature;

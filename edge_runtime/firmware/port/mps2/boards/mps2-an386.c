@@ -33,5 +33,6 @@ const struct jl_port mps2_board = {
     .link_read = mps2_uart_read,
     .link_write = mps2_uart_write,
     .reset = mps2_reset,
+    .watchdog = mps2_watchdog,
     .start_firmware = mps2_start_firmware,
 };

@@ -8,6 +8,9 @@
 #define MPS2_BOOT_BASE 0x00000000u
 #define MPS2_UART0 0x40004000u
 #define MPS2_TIMER0 0x40000000u
+/** CMSDK watchdog; its interrupt is the NMI. */
+#define MPS2_WATCHDOG 0x40008000u
+#define MPS2_WATCHDOG_HZ MPS2_CLOCK_HZ
 /** The PSRAM, which plays the flash. */
 #define MPS2_FLASH_BASE 0x21000000u
 

@@ -8,6 +8,9 @@
 #define MPS2_BOOT_BASE 0x10000000u
 #define MPS2_UART0 0x50200000u
 #define MPS2_TIMER0 0x50000000u
+/** CMSDK watchdog; its interrupt is the NMI. */
+#define MPS2_WATCHDOG 0x50081000u
+#define MPS2_WATCHDOG_HZ MPS2_CLOCK_HZ
 /** The PSRAM, which plays the flash. Secure: no SAU region says otherwise. */
 #define MPS2_FLASH_BASE 0x80000000u
 

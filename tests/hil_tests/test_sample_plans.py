@@ -1,0 +1,56 @@
+"""Plans drawn by the module on emulated cores have the bits of those drawn here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import device_profiles
+from edge_runtime.planner.network import Plans
+from edge_runtime.planner.residuals import residuals
+from edge_runtime.planner.samples import read_samples
+from export.pipeline import ExportOptions, export_model
+from hil_tests.sample_plans import Request, draw_locally, draw_on_qemu, write_drawn
+from jouleloop.errors import CheckpointError, InputError
+from tests.hil_tests.planner_checkpoint import write_planner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.qemu
+
+REQUEST = Request(3, (0.2, 0.8), 2**40 + 7)
+
+
+@pytest.mark.parametrize("board", ["mps2-an386", "mps2-an385"])
+def test_a_board_draws_the_same_feasible_plans(tmp_path: Path, board: str) -> None:
+    network = write_planner(tmp_path / "planner", 20, 50)
+    bundle = export_model(tmp_path / "planner", device_profiles.load(board), ExportOptions())
+    here, there = draw_locally(bundle, REQUEST), draw_on_qemu(bundle, REQUEST)
+    for name in Plans.__dataclass_fields__:
+        np.testing.assert_array_equal(
+            getattr(here.sampled.plans, name), getattr(there.sampled.plans, name), err_msg=name
+        )
+    np.testing.assert_array_equal(here.sampled.codes, there.sampled.codes)
+    assert residuals(network, there.sampled.plans).largest.max() <= 1e-5
+    assert len(np.unique(there.sampled.plans.flows, axis=0)) == REQUEST.count
+    assert there.as_record()["feasible"] == 1.0
+    assert there.instructions is not None
+    estimate = bundle.cost["instructions"]
+    assert estimate["low"] <= there.instructions.mean() <= estimate["high"]
+    write_drawn(tmp_path / "samples.npz", there)
+    _, plans = read_samples(tmp_path / "samples.npz")
+    np.testing.assert_array_equal(plans.flows, there.sampled.plans.flows)
+
+
+def test_wrong_requests_and_steps_are_refused(tmp_path: Path) -> None:
+    write_planner(tmp_path / "planner", 4, 5)
+    profile = device_profiles.load("mps2-an386")
+    with pytest.raises(CheckpointError, match="no schedule of 7 steps"):
+        export_model(tmp_path / "planner", profile, ExportOptions(steps=7))
+    bundle = export_model(tmp_path / "planner", profile, ExportOptions(native=False, steps=4))
+    for wrong in (Request(0, (0.2, 0.8), 1), Request(1, (0.2, 1.8), 1), Request(1, (0, 0), -1)):
+        with pytest.raises(InputError):
+            draw_locally(bundle, wrong)
