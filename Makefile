@@ -17,7 +17,7 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml | head -n
 LOST_VENV := $(if $(wildcard $(BIN)/jouleloop),,lost-venv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint bench footprint docs clean distclean lost-venv
+.PHONY: help setup demo test test-all lint coverage bench footprint docs clean distclean lost-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ lint: setup ## style, types, arrows between folders, generated pages, house rule
 	.ci/lint_firmware
 	$(BIN)/python -m docs.generate_cli --check
 	$(BIN)/python .ci/house_rules.py
+
+coverage: setup ## which lines of the firmware's portable C the tests run; at least 95 %
+	$(BIN)/python -m tests.firmware_coverage
 
 docs: setup ## write the generated pages again
 	$(BIN)/python -m docs.generate_cli

@@ -26,7 +26,13 @@ FLASH_BYTES = 2**20
 SLOT_BYTES = 0x40000
 ERASE_BYTES = 4096
 ARENA_BYTES = 64 * 1024
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+# More flags for the C of the tests: how tests/firmware_coverage.py has its lines counted.
+TEST_C_FLAGS_VARIABLE = "JOULELOOP_TEST_C_FLAGS"
+SANITIZERS = (
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    *os.environ.get(TEST_C_FLAGS_VARIABLE, "").split(),
+)
 
 
 def build_shims(folder: Path) -> list[str]:
