@@ -192,7 +192,7 @@ def test_a_bad_model_is_refused_and_the_old_one_serves(
 
 
 @pytest.mark.parametrize(
-    "ceiling", [Ceiling(CRC, 0, 0), Ceiling(CRC ^ 1, 1, 0), Ceiling(CRC, 9**8, 1)]
+    "ceiling", [Ceiling(CRC, 0, 0), Ceiling(CRC ^ 1, 1, 0), Ceiling(CRC, 9**8, 9**9)]
 )
 def test_a_ceiling_of_another_profile_or_none_does_not_count(
     device: SerialDevice, ceiling: Ceiling

@@ -88,9 +88,15 @@ def test_double_is_what_tensorflow_lite_micro_computes(name: str) -> None:
 
 
 def test_tensorflow_lite_micro_was_asked_about_every_case_that_it_can_run() -> None:
-    # Its RELU6 does not scale, and its FULLY_CONNECTED folds no leading dimensions.
+    # Its RELU6 does not scale, and its FULLY_CONNECTED folds no leading dimensions. Of steep
+    # functions it takes moderate arguments for infinite (export/ops/lookup.py).
     missing = set(CASES) - set(TFLM_DIGESTS["outputs"])
-    assert missing <= {name for name in CASES if _op(name) in {"RELU6", "FULLY_CONNECTED"}}
+    cannot = {name for name in CASES if _op(name) in {"RELU6", "FULLY_CONNECTED"}}
+    assert missing <= cannot | {name for name in CASES if _is_steep(name)}
+
+
+def _is_steep(name: str) -> bool:
+    return _op(name) in {"LOGISTIC", "SOFTMAX", "TANH"} and float(name.split()[1]) > 2
 
 
 @pytest.mark.parametrize("name", CASES)

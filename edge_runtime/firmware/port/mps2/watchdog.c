@@ -5,7 +5,11 @@
 #define WATCHDOG_CONTROL (MPS2_WATCHDOG + 0x08u)
 #define WATCHDOG_CLEAR (MPS2_WATCHDOG + 0x0Cu)
 
-enum { WATCHDOG_ON = 3 /* counts, and resets by itself where the NMI does not */ };
+/*
+ * Counts, and interrupts. It does not reset by itself: QEMU's goes on counting while it is off, and
+ * would reset the board at once when it is switched on after twice its time.
+ */
+enum { WATCHDOG_ON = 1 };
 
 void mps2_watchdog(uint32_t milliseconds) {
     *mps2_register(WATCHDOG_CONTROL) = 0;
