@@ -166,6 +166,21 @@ def inference_energy(profile: DeviceProfile, cycles: Cycles) -> Energy:
     )
 
 
+def picojoules_per_tick(profile: DeviceProfile) -> int:
+    """Modelled energy of one tick of an emulated board's clock in a model's code, pJ.
+
+    Cycles are assumed as 1.5 per executed instruction (`estimate_cycles`). 0 where the profile has
+    no emulator, or lacks a figure: then a board checks no joules.
+    """
+    if profile.emulator is None:
+        return 0
+    cycles = estimate_cycles(profile.emulator.instructions_per_tick)
+    try:
+        return round(inference_energy(profile, cycles).joules * 1e12)
+    except MissingFigureError:
+        return 0
+
+
 def radio_energy(profile: DeviceProfile, payload_bytes: int) -> Energy:
     """Messages times their fixed cost, plus bytes times theirs; zero without a radio.
 

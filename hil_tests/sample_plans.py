@@ -30,6 +30,7 @@ from edge_runtime.planner.samples import sample_arrays
 from edge_runtime.wire.bundle import PLANNER
 from edge_runtime.wire.image import parse_image
 from edge_runtime.wire.module import parse_module
+from export.pipeline import ExportOptions, export_model
 from hil_tests.qemu import board_for, open_qemu
 from jouleloop.errors import BundleError, InputError, MissingFigureError, PlanError
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 FEASIBLE = 1e-5  # of capacity
+BOARD = "mps2-an386"
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,35 @@ def draw_on_qemu(bundle: Bundle, request: Request, progress: Progress | None = N
     instructions = np.array(counts, np.int64)
     energy = _energy(bundle, float(instructions.mean()))
     return Drawn(network, request, sampled, instructions, header.arena_bytes, energy, description)
+
+
+def figures_on_board(checkpoint: Path, *, device: str = BOARD, count: int = 20) -> dict[str, Any]:
+    """Export a planner's checkpoint for an emulated board and draw plans there, for a report.
+
+    Args:
+        checkpoint: of `jouleloop train planner`.
+        device: profile of an emulated board.
+        count: how many plans, their conditions spread from cost to CO2.
+
+    Returns:
+        `device`, `count`, `feasible` (share), `max_residual` (of capacity) and
+        `instructions_per_sample`.
+
+    Raises:
+        JouleloopError: whatever export or board have to say.
+    """
+    bundle = export_model(checkpoint, device_profiles.load(device), ExportOptions())
+    halves = ((0.2, 0.8), (0.8, 0.2))
+    drawn = [draw_on_qemu(bundle, Request(count // 2, half, 1)).as_record() for half in halves]
+    return {
+        "device": device,
+        "count": 2 * (count // 2),
+        "feasible": float(np.mean([record["feasible"] for record in drawn])),
+        "max_residual": max(record["max_residual"] for record in drawn),
+        "instructions_per_sample": float(
+            np.mean([record["instructions_per_sample"] for record in drawn])
+        ),
+    }
 
 
 def write_drawn(path: Path, drawn: Drawn) -> None:

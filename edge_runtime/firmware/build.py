@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jouleloop
+from device_profiles.energy_model import picojoules_per_tick
 from edge_runtime.firmware.flat import flatten
 from edge_runtime.firmware.trusted_keys import render_trusted_keys
 from edge_runtime.key_folder import key_folder
@@ -222,6 +223,7 @@ def _c_flags(profile: DeviceProfile, version: Version) -> tuple[str, ...]:
         *C_FLAGS,
         *WARNINGS,
         f'-DJL_FIRMWARE_VERSION="{str(version).partition("+")[0]}"',
+        f"-DJL_PICOJOULES_PER_TICK={picojoules_per_tick(profile)}u",
         f"-ffile-prefix-map={FOLDER}=firmware",
         f"-I{FOLDER}/include",
     )

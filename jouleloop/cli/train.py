@@ -10,6 +10,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from jouleloop.cli.keys import make_first_key
 from jouleloop.cli.output import (
     JsonFlag,
     console,
@@ -142,10 +143,12 @@ def planner(
 
 
 def _planner_report(folder: Path, settings: Settings, seeds: int, json_output: bool) -> None:
+    from hil_tests.sample_plans import figures_on_board
     from train.planner.report import FIGURES, PAGE, write_report
 
+    make_first_key()
     with progress_bar("seeds") as progress:
-        verdicts = write_report(folder, settings, seeds, progress=progress)
+        verdicts = write_report(folder, settings, seeds, device=figures_on_board, progress=progress)
     if json_output:
         print_json(json.loads((folder / FIGURES).read_text(encoding="utf-8")))
         return

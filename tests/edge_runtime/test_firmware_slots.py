@@ -285,6 +285,10 @@ BAD_MODULES: dict[str, tuple[Callable[[], bytes], int]] = {
     "stack": (lambda: _module(stack_bytes=2**32 - 1).image(), NodeError.STACK_TOO_LARGE),
     "wrong rows": (lambda: _module(wrong_rows=True).image(), NodeError.SELF_TEST_DIFFERS),
     "fails": (lambda: _module(body=FAIL).image(), NodeError.INFERENCE_FAILED),
+    "costly": (
+        lambda: _module(size=3000, ceilings=(Ceiling(CRC, 0, 1),)).image(),
+        NodeError.SELF_TEST_TOO_COSTLY,
+    ),
     "slow": (
         lambda: _module(size=3000, ceilings=(Ceiling(1, 0, 0), Ceiling(CRC, 1, 0))).image(),
         NodeError.SELF_TEST_TOO_SLOW,

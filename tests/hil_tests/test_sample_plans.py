@@ -12,7 +12,13 @@ from edge_runtime.planner.network import Plans
 from edge_runtime.planner.residuals import residuals
 from edge_runtime.planner.samples import read_samples
 from export.pipeline import ExportOptions, export_model
-from hil_tests.sample_plans import Request, draw_locally, draw_on_qemu, write_drawn
+from hil_tests.sample_plans import (
+    Request,
+    draw_locally,
+    draw_on_qemu,
+    figures_on_board,
+    write_drawn,
+)
 from jouleloop.errors import CheckpointError, InputError
 from tests.hil_tests.planner_checkpoint import write_planner
 
@@ -54,3 +60,11 @@ def test_wrong_requests_and_steps_are_refused(tmp_path: Path) -> None:
     for wrong in (Request(0, (0.2, 0.8), 1), Request(1, (0.2, 1.8), 1), Request(1, (0, 0), -1)):
         with pytest.raises(InputError):
             draw_locally(bundle, wrong)
+
+
+def test_a_report_gets_the_figures_of_a_board(tmp_path: Path) -> None:
+    write_planner(tmp_path / "planner", 5, 7)
+    figures = figures_on_board(tmp_path / "planner", count=4)
+    assert (figures["device"], figures["count"], figures["feasible"]) == ("mps2-an386", 4, 1.0)
+    assert figures["max_residual"] <= 1e-5
+    assert figures["instructions_per_sample"] > 1000

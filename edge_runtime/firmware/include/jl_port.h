@@ -91,6 +91,8 @@ struct jl_port {
 
     /** Frequency of clock_ticks(), Hz. */
     uint32_t ticks_hz;
+    /** Modelled energy of a tick in a model's code, pJ; 0: the board's power is not known. */
+    uint32_t picojoules_per_tick;
     /** Ticks since the start; monotonic, sleep included, from 0. */
     uint64_t (*clock_ticks)(void);
     /** Sleep until an interrupt, e.g. a byte on the link, or the time; may return early. */

@@ -157,6 +157,8 @@ typedef enum {
     JL_NODE_ERROR_NOT_CONFIRMED = 4194326,
     /** the board stopped in the model's self-test */
     JL_NODE_ERROR_SELF_TEST_STOPPED = 4194327,
+    /** the self-test took more modelled joules than the model's ceiling */
+    JL_NODE_ERROR_SELF_TEST_TOO_COSTLY = 4194328,
     /** the device's flash could not be written */
     JL_NODE_ERROR_FLASH_FAILED = 4194334,
 } jl_status;

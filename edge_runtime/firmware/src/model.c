@@ -209,19 +209,32 @@ jl_status jl_model_run(const struct jl_port *port, const struct jl_model *model,
     return result == 0 ? JL_OK : JL_NODE_ERROR_INFERENCE_FAILED;
 }
 
-/** Ticks that one inference may take on this board; 0: no limit is known. */
-static uint32_t ceiling_ticks(const struct jl_port *port, const struct jl_model *model,
-                              const struct jl_module_self_test *test) {
+/** What one inference may cost on this board; 0 where no limit is known. */
+static struct jl_module_ceiling find_ceiling(const struct jl_port *port,
+                                             const struct jl_model *model,
+                                             const struct jl_module_self_test *test) {
     uint32_t profile = jl_crc32(port->profile_id, jl_text_bytes(port->profile_id));
     const uint8_t *at = model->module + model->header.self_test_offset + sizeof *test;
     for (uint32_t index = 0; index < test->ceilings; index++) {
         struct jl_module_ceiling ceiling;
         memcpy(&ceiling, at + index * sizeof ceiling, sizeof ceiling);
         if (ceiling.profile_crc32 == profile) {
-            return ceiling.ticks;
+            return ceiling;
         }
     }
-    return 0;
+    return (struct jl_module_ceiling){0};
+}
+
+static jl_status check_cost(const struct jl_port *port, const struct jl_module_ceiling *ceiling,
+                            uint64_t ticks) {
+    if (ceiling->ticks != 0 && ticks > ceiling->ticks) {
+        return JL_NODE_ERROR_SELF_TEST_TOO_SLOW;
+    }
+    /* Before the product, so that it cannot overflow. */
+    uint64_t most_picojoules = (uint64_t)ceiling->nanojoules * 1000;
+    bool is_costly = ceiling->nanojoules != 0 && port->picojoules_per_tick != 0 &&
+                     ticks > most_picojoules / port->picojoules_per_tick;
+    return is_costly ? JL_NODE_ERROR_SELF_TEST_TOO_COSTLY : JL_OK;
 }
 
 jl_status jl_model_self_test(const struct jl_port *port, const struct jl_model *model) {
@@ -230,7 +243,7 @@ jl_status jl_model_self_test(const struct jl_port *port, const struct jl_model *
     }
     struct jl_module_self_test test;
     memcpy(&test, model->module + model->header.self_test_offset, sizeof test);
-    uint32_t limit_ticks = ceiling_ticks(port, model, &test);
+    const struct jl_module_ceiling ceiling = find_ceiling(port, model, &test);
     const uint8_t *input = model->module + test.inputs_offset;
     const uint8_t *expected = model->module + test.outputs_offset;
     for (uint32_t row = 0; row < test.rows; row++) {
@@ -243,8 +256,9 @@ jl_status jl_model_self_test(const struct jl_port *port, const struct jl_model *
         if (memcmp(model->output, expected, model->output_bytes) != 0) {
             return JL_NODE_ERROR_SELF_TEST_DIFFERS;
         }
-        if (limit_ticks != 0 && ticks > limit_ticks) {
-            return JL_NODE_ERROR_SELF_TEST_TOO_SLOW;
+        status = check_cost(port, &ceiling, ticks);
+        if (status != JL_OK) {
+            return status;
         }
         input += model->input_bytes;
         expected += model->output_bytes;

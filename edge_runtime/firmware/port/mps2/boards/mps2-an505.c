@@ -28,6 +28,7 @@ const struct jl_port mps2_board = {
     .module_entry = mps2_module_entry,
 
     .ticks_hz = MPS2_CLOCK_HZ,
+    .picojoules_per_tick = JL_PICOJOULES_PER_TICK,
     .clock_ticks = mps2_clock_ticks,
     .sleep_until = mps2_sleep_until,
     .link_read = mps2_uart_read,
