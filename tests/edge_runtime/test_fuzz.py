@@ -32,7 +32,7 @@ def test_saved_inputs_find_nothing(target: Target, tmp_path: Path) -> None:
 def test_a_minute_of_fuzzing_finds_nothing(target: Target, tmp_path: Path) -> None:
     fuzzer = target.build_fuzzer(tmp_path)
     limits = (f"-max_len={MAX_INPUT_BYTES}", f"-max_total_time={FUZZ_S}", "-print_final_stats=1")
-    command = [fuzzer, target.unpack(tmp_path), *limits]
+    command = [str(fuzzer), str(target.unpack(tmp_path)), *limits]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     crashes = [path.read_bytes().hex() for path in tmp_path.glob("crash-*")]
     assert done.returncode == 0, f"{done.stderr[-4000:]}\ninput: {crashes}"

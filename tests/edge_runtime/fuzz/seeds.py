@@ -44,7 +44,7 @@ def console() -> list[bytes]:
 
 
 def image() -> list[bytes]:
-    """Images whose digest is what `image.c` computes: zeros."""
+    """Images whose digest is what `fuzz_image.c` computes: zeros."""
     made = []
     for target in TARGETS:
         for key in (KEY, STRANGER, None):

@@ -26,7 +26,7 @@ SEARCH_S = 6
 
 @dataclass(frozen=True)
 class Target:
-    """A parser: its function is in `NAME.c`.
+    """A parser: its function is in `fuzz_NAME.c`, a name that no source of the firmware has.
 
     Args:
         name: of the file, and of its saved inputs.
@@ -55,7 +55,7 @@ class Target:
             require_program(compiler),
             *("-std=c11", "-O1", "-g", '-DJL_FIRMWARE_VERSION="1"', *WARNINGS, *flags),
             *(f"-I{FOLDER}/include", f"-I{FOLDER}/port", f"-I{HERE}"),
-            *map(str, [HERE / f"{self.name}.c", *sources]),
+            *map(str, [HERE / f"fuzz_{self.name}.c", *sources]),
             *("trusted_keys.c", *objects, "-o", self.name),
         ]
         subprocess.run(command, cwd=folder, check=True)
@@ -103,7 +103,7 @@ def save(target: Target, folder: Path) -> int:
     if target.saved.exists():
         target.unpack(folder).rename(found / "saved")
     limits = [f"-max_len={MAX_INPUT_BYTES}", "-seed=1"]
-    search = [fuzzer, found, *limits, f"-max_total_time={SEARCH_S}"]
+    search = [str(fuzzer), str(found), *limits, f"-max_total_time={SEARCH_S}"]
     subprocess.run(search, cwd=folder, check=True)
     subprocess.run([fuzzer, "-merge=1", *limits, least, found], cwd=folder, check=True)
     inputs = sorted(path.read_bytes() for path in least.iterdir())
