@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --disable-pip-version-check $(if $(CI),--quiet)
 EXTRAS := train,export,hil,fleet,environments,dev
 
 # Why each: docs/dependencies.md.
-APT_PACKAGES := qemu-system-arm mosquitto chromium gcc libc6-dev util-linux clang-format clang-tidy cppcheck
+APT_PACKAGES := qemu-system-arm mosquitto chromium gcc libc6-dev util-linux clang-format clang-tidy cppcheck clang-14 libclang-rt-14-dev
 
 # The one place that names torch's version is pyproject.toml.
 TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml | head -n 1)
