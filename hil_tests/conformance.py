@@ -166,6 +166,7 @@ def _model(subject: Subject) -> str:
         device.upload_model(image)
         active = device.active_model()
         _demand(active is not None and active.sha256 == parse_image(image).sha256, "not served")
+        device.confirm_model(parse_image(image).sha256)
         device.reset()
         active = device.active_model()
         _demand(active is not None and active.sha256 == parse_image(image).sha256, "forgotten")
