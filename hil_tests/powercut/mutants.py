@@ -193,10 +193,10 @@ MUTANTS = (
     ),
     Mutant(
         "model-way-back-overwritten",
-        "in a model's trial, an upload goes to the slot of the confirmed model",
-        "src/slots.c",
-        "jl_slots_is_on_trial(slots) ? slots->record.model_slot : slots->active;",
-        "slots->active;",
+        "an upload takes the slot of the confirmed model while another one is on trial",
+        "src/upload.c",
+        ": jl_slots_confirm(port, slots);",
+        ": JL_OK;",
         "model-revert",
     ),
     Mutant(
@@ -205,14 +205,6 @@ MUTANTS = (
         "src/slots.c",
         "    if (index == slots->active || is_way_back) {\n",
         "    if (index == slots->active) {\n",
-        "model-revert",
-    ),
-    Mutant(
-        "model-on-trial-overwritten",
-        "an upload overwrites the model on trial while that one still serves",
-        "src/upload.c",
-        ": jl_slots_revert(port, slots);",
-        ": JL_OK;",
         "model-revert",
     ),
     Mutant(
@@ -259,8 +251,8 @@ MUTANTS = (
         "erase-of-live-slot-first",
         "an upload goes to the slot that serves",
         "src/slots.c",
-        "return kept == 0 ? 1 : 0;",
-        "return kept == JL_NO_SLOT ? 0 : kept;",
+        "return slots->active == 0 ? 1 : 0;",
+        "return slots->active == JL_NO_SLOT ? 0 : slots->active;",
         "model-update",
     ),
     Mutant(

@@ -37,7 +37,7 @@ void jl_slots_boot(const struct jl_port *port, struct jl_slots *slots);
 const struct jl_slot *jl_slots_look(const struct jl_port *port, struct jl_slots *slots,
                                     uint32_t index);
 
-/** The slot that an upload goes to; in a trial, that of the model on trial. */
+/** The slot that an upload goes to. */
 uint32_t jl_slots_spare(const struct jl_slots *slots);
 
 /** Whether the model that serves is not confirmed. */

@@ -151,8 +151,7 @@ bool jl_slots_is_on_trial(const struct jl_slots *slots) {
 }
 
 uint32_t jl_slots_spare(const struct jl_slots *slots) {
-    uint32_t kept = jl_slots_is_on_trial(slots) ? slots->record.model_slot : slots->active;
-    return kept == 0 ? 1 : 0;
+    return slots->active == 0 ? 1 : 0;
 }
 
 jl_status jl_slots_activate(const struct jl_port *port, struct jl_slots *slots, uint32_t index) {

@@ -248,11 +248,7 @@ static jl_status store(struct jl_node *node, struct jl_bytes map) {
     if (status != JL_OK) {
         return status;
     }
-    uint32_t serving = node->slots.active;
     status = jl_upload_begin(node->port, &node->slots, &node->upload, &start, data);
-    if (node->slots.active != serving) {
-        forget_exchange(node);
-    }
     if (status == JL_OK && start.kind == JL_SMP_IMAGE_FIRMWARE) {
         node->firmware[node->upload.slot] = (struct jl_slot){.is_known = true};
     }

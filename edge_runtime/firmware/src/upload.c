@@ -61,8 +61,9 @@ jl_status jl_upload_begin(const struct jl_port *port, struct jl_slots *slots,
     uint32_t slot = is_firmware ? jl_firmware_spare(&slots->record) : jl_slots_spare(slots);
     jl_status status = check_start(port, slots, slot, start, data);
     if (status == JL_OK) {
+        /* A model's upload takes the slot of its way back: the model on trial is kept. */
         status =
-            is_firmware ? jl_firmware_release(port, &slots->record) : jl_slots_revert(port, slots);
+            is_firmware ? jl_firmware_release(port, &slots->record) : jl_slots_confirm(port, slots);
     }
     if (status != JL_OK) {
         return status;

@@ -24,8 +24,8 @@ void client_change_its_mind(enum model model);
 void client_choose_model(enum model model, bool is_confirmed);
 /** In a trial: ask for the confirmed model, which serves again. */
 void client_revert_model(void);
-/** In a trial: begin an upload, for which the model on trial makes room. */
-void client_displace_trial(void);
+/** In a trial: begin an upload; what serves is confirmed, for its way back makes room. */
+void client_keep_model_by_upload(void);
 /** Upload one that must be refused. */
 void client_offer_model(const struct image *image);
 

@@ -87,7 +87,6 @@ static void settle_serving(enum model model) {
 }
 
 void client_try_model(enum model model) {
-    promises.model_trial = NOTHING; /* if there is one: it makes room */
     promises.next_model = (int32_t)model;
     if (!images_upload(JL_SMP_IMAGE_MODEL, &models[model])) {
         violate("model %d was refused", (int)model);
@@ -102,16 +101,20 @@ static bool ask_for(int32_t model, bool is_confirmed) {
     return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_STATE));
 }
 
+static void settle_confirmed(int32_t model) {
+    promises.model = model;
+    promises.next_model = NOTHING;
+    promises.model_trial = NOTHING;
+    promises.is_confirming_model = false;
+    models_check();
+}
+
 static void confirm_model(enum model model) {
     promises.is_confirming_model = true;
     if (!ask_for((int32_t)model, true)) {
         violate("model %d was not confirmed", (int)model);
     }
-    promises.model = (int32_t)model;
-    promises.next_model = NOTHING;
-    promises.model_trial = NOTHING;
-    promises.is_confirming_model = false;
-    models_check();
+    settle_confirmed((int32_t)model);
 }
 
 void client_update_model(enum model model) {
@@ -140,15 +143,13 @@ void client_revert_model(void) {
     check_reason();
 }
 
-void client_displace_trial(void) {
+void client_keep_model_by_upload(void) {
+    promises.is_confirming_model = true;
     images_abandon_upload(JL_SMP_IMAGE_MODEL, &models[MODEL_LAST]);
-    promises.model_trial = NOTHING;
-    models_check();
-    check_reason();
+    settle_confirmed(models_serving());
 }
 
 void client_offer_model(const struct image *image) {
-    promises.model_trial = NOTHING;
     if (images_upload(JL_SMP_IMAGE_MODEL, image)) {
         violate("a broken model was taken");
     }

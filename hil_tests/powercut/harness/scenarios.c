@@ -70,8 +70,8 @@ static void run_model_revert(void) {
     client_choose_model(MODEL_NEW, false);
     client_revert_model();
     client_infer();
-    client_try_model(MODEL_NEWER);
-    client_displace_trial();
+    client_try_model(MODEL_NEW);
+    client_keep_model_by_upload();
     client_try_model(MODEL_NEWER);
     start();
     client_choose_model(MODEL_NEWER, true);
