@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import device_profiles
 from edge_runtime.firmware.build import FOLDER, build_firmware, compile_step, stack_bounds
-from edge_runtime.firmware.flat import section_bytes
 from hil_tests.result import Measure
+from jouleloop.elf import Elf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,10 +66,11 @@ def _board(profile: DeviceProfile) -> Iterator[Measure]:
 
 def _sizes(elf: bytes) -> tuple[int, int]:
     """Bytes of flash and of RAM."""
-    sizes = section_bytes(elf)
-    flash = sum(size for name, size in sizes.items() if name.startswith((".text", ".rodata")))
-    data = sum(size for name, size in sizes.items() if name.startswith(".data"))
-    bss = sum(size for name, size in sizes.items() if name.startswith(".bss"))
+    sections = Elf(elf).sections
+    flash, data, bss = (
+        sum(section.target_bytes for section in sections if section.name.startswith(names))
+        for names in ((".text", ".rodata"), ".data", ".bss")
+    )
     return flash + data, data + bss
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 SECTION = struct.Struct("<IIIIIIIIII")
 SYMBOL = struct.Struct("<IIIBBH")
-SHT_SYMTAB = 2
+SHT_SYMTAB, SHT_NOBITS = 2, 8
 SHF_ALLOC = 2
 STT_NOTYPE, STT_OBJECT, STT_FUNC = 0, 1, 2
 IDENTITY = b"\x7fELF\x01\x01"  # 32 bits, little-endian
@@ -22,13 +22,18 @@ IDENTITY = b"\x7fELF\x01\x01"  # 32 bits, little-endian
 
 @dataclass(frozen=True)
 class Section:
-    """A section with its content; `is_loaded` where it takes memory on the target."""
+    """A section with its content; `is_loaded` where it takes memory on the target.
+
+    Args:
+        target_bytes: its size there. `.bss` and its like have a size and no content.
+    """
 
     name: str
     kind: int
     is_loaded: bool
     address: int
     link: int
+    target_bytes: int
     content: bytes
 
 
@@ -65,7 +70,8 @@ class Elf:
 
     def _section(self, names: bytes, row: tuple[int, ...]) -> Section:
         is_loaded = bool(row[2] & SHF_ALLOC)
-        return Section(_text(names, row[0]), row[1], is_loaded, row[3], row[6], self._bytes(row))
+        content = b"" if row[1] == SHT_NOBITS else self._bytes(row)
+        return Section(_text(names, row[0]), row[1], is_loaded, row[3], row[6], row[5], content)
 
     def _bytes(self, row: tuple[int, ...]) -> bytes:
         return self.content[row[4] : row[4] + row[5]]

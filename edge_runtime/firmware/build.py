@@ -49,11 +49,10 @@ SOURCE_SUFFIXES = frozenset({".c", ".h", ".ld", ".zig"})
 
 @dataclass(frozen=True)
 class Board:
-    """A board's sources: its family's, `port/FAMILY/*`, and `boards/MACHINE.{c,h,ld}` there."""
+    """A board's sources: its family's, `port/FAMILY/*`, and `boards/MACHINE.{h,ld}` there."""
 
     machine: str
     family: Path
-    source: Path
     header: Path
     memory: Path
 
@@ -65,7 +64,7 @@ class Board:
         """
         portable = [*(FOLDER / "src").glob("*.c"), *(FOLDER / part).glob("*.c")]
         family = [*self.family.glob("*.c"), *(self.family / part).glob("*.c")]
-        return (*sorted(portable), *sorted(family), self.source)
+        return (*sorted(portable), *sorted(family))
 
     def linker_script(self, region: str) -> str:
         """The memory of the board, and where the family puts things in it.
@@ -123,7 +122,6 @@ def boards() -> dict[str, Board]:
         script.stem: Board(
             script.stem,
             family=script.parent.parent,
-            source=script.with_suffix(".c"),
             header=script.with_suffix(".h"),
             memory=script,
         )

@@ -38,11 +38,12 @@ PORT_SUFFIX = "_board"
 # Except: after this function comes the model's code, which has its own share of the stack.
 BEFORE_MODEL = "jl_infer_begin"
 MODEL = "the model's code"
-# The firmware's way to the boot loader's service, which runs on the firmware's stack.
-TO_SERVICE = "mps2_verify_signature"
+# Functions of a port, whose names begin with its family's. One is the firmware's way to the boot
+# loader's service, which runs on the firmware's stack. The other leaves the boot loader, for a stack
+# of its own.
+TO_SERVICE = "_verify_signature"
+TO_FIRMWARE = "_start_firmware"
 SERVICE = "jl_ed25519_verify"
-# Leaves the boot loader, for a stack of its own.
-TO_FIRMWARE = "mps2_start_firmware"
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class CallGraph:
 
     def __init__(self, elf: Elf, *, model_bytes: int = 0, service_bytes: int = 0) -> None:
         self._elf = elf
-        self._outside = {BEFORE_MODEL: (MODEL, model_bytes), TO_SERVICE: (SERVICE, service_bytes)}
+        self._model, self._service = (MODEL, model_bytes), (SERVICE, service_bytes)
         self._names = {s.address & ~1: s.name for s in elf.symbols if s.is_function and s.bytes}
         self._ends = {s.address & ~1: (s.address & ~1) + s.bytes for s in elf.symbols}
         self._compiler_bytes = {at & ~1: size for at, size in elf.stack_sizes()}
@@ -200,8 +201,10 @@ class CallGraph:
                 f"recursion has no bound: {around}", hint="write a loop, or name the pointer's end"
             )
         ends = [self._descend(callee, (*above, at)) for callee in sorted(self._callees(at))]
-        names = {self.functions[callee].name for callee in function.calls} | {function.name}
-        ends += [(row[1], (row,)) for name, row in self._outside.items() if name in names]
+        if BEFORE_MODEL in {self.functions[callee].name for callee in function.calls}:
+            ends.append((self._model[1], (self._model,)))
+        if function.name.endswith(TO_SERVICE) and function.calls_pointers:
+            ends.append((self._service[1], (self._service,)))
         below, chain = max(ends, default=(0, ()))
         frame = function.frame_bytes
         self._deepest[at] = frame + below, ((function.name, frame), *chain)
@@ -209,7 +212,7 @@ class CallGraph:
 
     def _callees(self, at: int) -> frozenset[int]:
         function = self.functions[at]
-        if not function.calls_pointers or function.name in (TO_SERVICE, TO_FIRMWARE):
+        if not function.calls_pointers or function.name.endswith((TO_SERVICE, TO_FIRMWARE)):
             return function.calls
         is_portable = function.compiler_bytes is not None and at not in self.port
         if not is_portable and not function.calls:

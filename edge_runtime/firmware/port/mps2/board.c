@@ -1,13 +1,13 @@
-/* MPS2 with FPGA image AN385: a Cortex-M3. */
-#include "../mps2.h"
+/* The board whose header the build includes: one struct for the whole family. */
+#include "mps2.h"
 
 extern uint8_t link_arena_start[];
 extern uint8_t link_arena_end[];
 
 const struct jl_port mps2_board = {
-    .profile_id = "mps2-an385",
-    .kernel_class = JL_KERNEL_SCALAR,
-    .isa_features = JL_ISA_THUMB2,
+    .profile_id = MPS2_PROFILE,
+    .kernel_class = MPS2_KERNEL_CLASS,
+    .isa_features = MPS2_ISA_FEATURES,
     .trusted_keys = &jl_trusted_keys,
     .verify_signature = mps2_verify_signature,
 
@@ -34,6 +34,8 @@ const struct jl_port mps2_board = {
     .link_read = mps2_uart_read,
     .link_write = mps2_uart_write,
     .reset = mps2_reset,
+#ifdef MPS2_WATCHDOG
     .watchdog = mps2_watchdog,
+#endif
     .start_firmware = mps2_start_firmware,
 };
