@@ -13,13 +13,21 @@ from edge_runtime.node.device_records import (
     Outbox,
     Parameters,
     Rollback,
+    Stack,
     Trust,
 )
 from edge_runtime.node.refusal import explain_refusal
 from edge_runtime.node.smp_link import SmpLink
 from edge_runtime.wire import smp
 from edge_runtime.wire.image import parse_image
-from edge_runtime.wire.smp import Group, ImageCommand, NodeCommand, NodeError, OsCommand
+from edge_runtime.wire.smp import (
+    Group,
+    ImageCommand,
+    NodeCommand,
+    NodeError,
+    OsCommand,
+    StatCommand,
+)
 from jouleloop.errors import DeviceRefusedError, DeviceTimeoutError, LinkError
 
 if TYPE_CHECKING:
@@ -317,6 +325,16 @@ class SerialDevice:
         """Where the device's time went since it started."""
         answer = self._link.read(Group.NODE, NodeCommand.LEDGER, {})
         return Ledger(**{name: _take(answer, name, int) for name in Ledger.__dataclass_fields__})
+
+    def stack(self) -> Stack:
+        """How deep the device's stack has been since it started.
+
+        Raises:
+            DeviceRefusedError: it does not know.
+        """
+        answer = self._link.read(Group.STAT, StatCommand.SHOW, {"name": "stack"})
+        fields = _take(answer, "fields", dict)
+        return Stack(_take(fields, "used_bytes", int), _take(fields, "reserved_bytes", int))
 
     def outbox(self, sequence: int = 0) -> Outbox:
         """The oldest decisions that the board keeps.

@@ -13,9 +13,10 @@ import pytest
 import device_profiles
 from edge_runtime.firmware import build
 from edge_runtime.firmware.build import build_firmware
-from edge_runtime.firmware.flat import flatten, section_bytes
+from edge_runtime.firmware.flat import flatten
 from edge_runtime.key_folder import key_folder
 from edge_runtime.wire.image import PROFILE_CLASS_FIRMWARE, Version, parse_image
+from jouleloop.elf import Elf
 from jouleloop.errors import InputError, MachineError, MissingToolError
 
 pytestmark = pytest.mark.qemu
@@ -74,8 +75,8 @@ def test_the_parts_fit_their_budgets(cache: Path) -> None:
     built = build_firmware(BOARD)
     assert len(flatten(built.boot.read_bytes(), 0)) <= 48 * 1024
     assert len(parse_image(built.image(0)).payload) <= 24 * 1024
-    sections = section_bytes(built.elf(0).read_bytes())
-    assert 0 < sections[".data"] + sections[".bss"] <= 6 * 1024
+    firmware = Elf(built.elf(0).read_bytes())
+    assert 0 < sum(firmware.section(name).target_bytes for name in (".data", ".bss")) <= 6 * 1024
 
 
 def test_where_it_is_built_does_not_matter(cache: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 /*
  * Arm's MPS2 and MPS3 boards, as QEMU emulates them: what the boards of this family share. The
- * build includes a board's addresses and interrupt numbers, `boards/NAME.h`, before everything.
- * Registers: Arm DDI 0479D (CMSDK), DDI 0403E (SysTick, SCB).
+ * build includes a board's core, addresses and interrupt numbers, `boards/NAME.h`, before
+ * everything. Registers: Arm DDI 0479D (CMSDK), DDI 0403E (SysTick, SCB).
  */
 #ifndef MPS2_H
 #define MPS2_H
@@ -54,6 +54,7 @@ bool mps2_flash_program(uint32_t offset, const uint8_t *data, uint32_t bytes);
 
 jl_infer *mps2_module_entry(const uint8_t *module, uint32_t entry_offset);
 void mps2_reset(void);
+/** Where the board's header names a watchdog. */
 void mps2_watchdog(uint32_t milliseconds);
 void mps2_start_firmware(const uint8_t *vectors);
 /** The boot loader's own code, or its service. */
@@ -62,7 +63,7 @@ jl_verify_signature_function mps2_verify_signature;
 /** The program: the boot loader, or the firmware. */
 _Noreturn void mps2_run(void);
 
-/** The board that is linked in: `boards/NAME.c`. */
+/** The board that is linked in. */
 extern const struct jl_port mps2_board;
 
 #endif

@@ -1,6 +1,8 @@
 /* The CMSDK watchdog: when it has run down, its interrupt, the NMI, resets the board. */
 #include "mps2.h"
 
+#ifdef MPS2_WATCHDOG
+
 #define WATCHDOG_LOAD (MPS2_WATCHDOG + 0x00u)
 #define WATCHDOG_CONTROL (MPS2_WATCHDOG + 0x08u)
 #define WATCHDOG_CLEAR (MPS2_WATCHDOG + 0x0Cu)
@@ -19,3 +21,5 @@ void mps2_watchdog(uint32_t milliseconds) {
         *mps2_register(WATCHDOG_CONTROL) = WATCHDOG_ON;
     }
 }
+
+#endif
