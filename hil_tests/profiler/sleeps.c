@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // Says each time that the core goes to sleep how many instructions it has executed by then. Loaded
-// into QEMU (API version 1), hence the licence of this file; it includes no header of QEMU, only the
-// declarations below that it needs.
+// into QEMU (API version 1), hence the licence of this file; it includes no header of QEMU, only
+// the declarations below that it needs.
 //
 //   qemu-system-arm ... -plugin ./sleeps.so,out=FIFO
 //
