@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Flashed:
-    """A model that a device took and serves.
+class FlashedImage:
+    """An image that a device took and runs.
 
     Args:
-        name: the model's name.
-        device: profile that it was exported for.
-        port: where the device is.
+        device: its profile.
+        port: where it is.
         slot: of the device, 0 or 1.
         version: as the device writes it.
         image_sha256: hex; by which the device names the image.
@@ -33,7 +32,6 @@ class Flashed:
         link_bytes: on the wire, both ways.
     """
 
-    name: str
     device: str
     port: str
     slot: int
@@ -47,9 +45,20 @@ class Flashed:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class FlashedModel(FlashedImage):
+    """A model that a device took and serves.
+
+    Args:
+        name: the model's name.
+    """
+
+    name: str
+
+
 def flash_over_smp(
     bundle: Bundle, port: str, *, progress: Callable[[int, int], None] | None = None
-) -> Flashed:
+) -> FlashedModel:
     """Upload a bundle's model over SMP and make sure that the device serves it.
 
     The device checks hash, core and memory, and runs the golden rows that the module carries,
@@ -82,8 +91,7 @@ def flash_over_smp(
                 f"the device on {port} took the upload, but does not serve the model",
                 hint="upload it again",
             )
-        return Flashed(
-            bundle.name,
+        return FlashedModel(
             bundle.device_id,
             port,
             active.slot,
@@ -91,34 +99,8 @@ def flash_over_smp(
             image.sha256.hex(),
             len(content),
             device.bytes_sent + device.bytes_received,
+            bundle.name,
         )
-
-
-@dataclass(frozen=True)
-class Updated:
-    """Firmware that a device runs for good.
-
-    Args:
-        device: its profile.
-        port: where it is.
-        slot: of the firmware, 0 or 1.
-        version: as the device writes it.
-        image_sha256: hex; by which the device names the image.
-        image_bytes: size of the image.
-        link_bytes: on the wire, both ways.
-    """
-
-    device: str
-    port: str
-    slot: int
-    version: str
-    image_sha256: str
-    image_bytes: int
-    link_bytes: int
-
-    def as_record(self) -> dict[str, Any]:
-        """The record for JSON."""
-        return asdict(self)
 
 
 def update_firmware(
@@ -128,7 +110,7 @@ def update_firmware(
     version: Version | None = None,
     security_counter: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> Updated:
+) -> FlashedImage:
     """Build firmware, put it on trial on a device, and confirm it once it answers.
 
     The boot loader verifies the image and starts it once; unless it is confirmed, the firmware that
@@ -167,7 +149,7 @@ def update_firmware(
                 f"{device.rollback().firmware}"
             )
         device.confirm_firmware()
-        return Updated(
+        return FlashedImage(
             profile.id,
             port,
             slot,

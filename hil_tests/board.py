@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,10 +37,11 @@ class BoardTarget:
     description: str
     board: DeviceProfile
     device: SerialDevice
-    ticks_hz: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ticks_hz", self.device.ledger().ticks_hz)
+    @cached_property
+    def ticks_hz(self) -> int:
+        """Length of a second in the board's ticks; asked once."""
+        return self.device.ledger().ticks_hz
 
     def infer(self, row: NDArray[np.int8]) -> Reply:
         """Run the model once.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +16,7 @@ from edge_runtime.firmware.flat import flatten
 from edge_runtime.firmware.trusted_keys import render_trusted_keys
 from edge_runtime.key_folder import key_folder
 from edge_runtime.wire.image import Target, Version, make_image
+from jouleloop.cache import BuildCache
 from jouleloop.errors import InputError, MachineError
 from jouleloop.programs import zig_command
 
@@ -133,12 +132,6 @@ def board_of(profile: DeviceProfile) -> Board:
     return board
 
 
-def cache_folder() -> Path:
-    """Where builds are kept: `jouleloop/firmware` in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "jouleloop" / "firmware"
-
-
 def build_firmware(
     profile: DeviceProfile,
     *,
@@ -173,30 +166,20 @@ def build_firmware(
         _link_step(board, profile, "boot", "boot", version),
         *(_link_step(board, profile, "firmware", slot, version) for slot in SLOTS),
     ]
-    cache = cache_folder()
-    stamp = f"{keys}{security_counter}"
-    built = Firmware(cache / f"{board.machine}-{_fingerprint(steps, stamp)}")
-    if not built.folder.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as name:
-            work = Path(name)
-            (work / KEYS_SOURCE).write_text(keys, encoding="utf-8")
-            for program, region in zip(("boot", *SLOTS), REGIONS, strict=True):
-                script = board.linker_script(region)
-                (work / f"{program}.ld").write_text(script, encoding="utf-8")
-            for step in steps:
-                _run(step, work, board.machine)
-            kernel_class = profile.core.kernel_class or 0
-            _sign(
-                work,
-                board,
-                Target.firmware(kernel_class, profile.id),
-                version,
-                security_counter,
-                signing_key,
-            )
-            _keep(work, built.folder)
-    return built
+    fingerprint = _fingerprint(steps, f"{keys}{security_counter}")
+
+    def build(work: Path) -> Path:
+        (work / KEYS_SOURCE).write_text(keys, encoding="utf-8")
+        for program, region in zip(("boot", *SLOTS), REGIONS, strict=True):
+            script = board.linker_script(region)
+            (work / f"{program}.ld").write_text(script, encoding="utf-8")
+        for step in steps:
+            _run(step, work, board.machine)
+        target = Target.firmware(profile.core.kernel_class or 0, profile.id)
+        _sign(work, board, target, version, security_counter, signing_key)
+        return _finish(work)
+
+    return Firmware(BuildCache("firmware").get(f"{board.machine}-{fingerprint}", build))
 
 
 def compile_step(profile: DeviceProfile, source: Path, made: str) -> list[str]:
@@ -267,17 +250,13 @@ def _sign(
         (work / f"{slot}.bin").write_bytes(image)
 
 
-def _keep(work: Path, folder: Path) -> None:
-    """Put what is finished into its place, unless another build was faster."""
+def _finish(work: Path) -> Path:
+    """A folder of what is worth keeping."""
     finished = work / "finished"
     finished.mkdir()
     for name in ("boot.elf", *(f"{slot}{suffix}" for slot in SLOTS for suffix in (".elf", ".bin"))):
         (work / name).rename(finished / name)
-    try:
-        finished.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
+    return finished
 
 
 def shim_steps(*flags: str) -> list[list[str]]:
