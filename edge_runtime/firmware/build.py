@@ -44,7 +44,7 @@ SOURCE_SUFFIXES = frozenset({".c", ".h", ".ld", ".zig"})
 
 @dataclass(frozen=True)
 class Board:
-    """A board's sources: its family's, `port/FAMILY/*`, and `boards/MACHINE.{h,ld}` there."""
+    """A board's sources: `boards/MACHINE.{h,ld}` in its family's folder, and what that builds on."""
 
     machine: str
     family: Path
@@ -59,16 +59,16 @@ class Board:
         """
         portable = [*(FOLDER / "src").glob("*.c"), *(FOLDER / part).glob("*.c")]
         family = [*self.family.glob("*.c"), *(self.family / part).glob("*.c")]
-        return (*sorted(portable), *sorted(family))
+        return (*sorted(portable), *sorted(_cortex_m().glob("*.c")), *sorted(family))
 
     def linker_script(self, region: str) -> str:
-        """The memory of the board, and where the family puts things in it.
+        """The memory of the board, and where things lie in it.
 
         Args:
             region: where the program's code lies: `BOOT`, `SLOT_A` or `SLOT_B`.
         """
         memory = self.memory.read_text("utf-8")
-        sections = (self.family / "sections.ld").read_text("utf-8")
+        sections = (_cortex_m() / "sections.ld").read_text("utf-8")
         return f'{memory}\nREGION_ALIAS("CODE", {region})\n{sections}'
 
     def slot_addresses(self) -> tuple[int, ...]:
@@ -102,6 +102,11 @@ class Firmware:
     def image(self, slot: int) -> bytes:
         """The same as a signed image."""
         return (self.folder / f"{SLOTS[slot]}.bin").read_bytes()
+
+
+def _cortex_m() -> Path:
+    """What every family builds on: start-up, SysTick, sections."""
+    return FOLDER / "port" / "cortex_m"
 
 
 def boards() -> dict[str, Board]:

@@ -25,7 +25,7 @@ const struct jl_port mps2_board = {
     .arena = link_arena_start,
     .arena_end = link_arena_end,
     .module_stack_bytes = 12 * 1024, /* of the 16 KiB in the linker script */
-    .module_entry = mps2_module_entry,
+    .module_entry = cortex_m_module_entry,
 
     .ticks_hz = MPS2_CLOCK_HZ,
     .picojoules_per_tick = JL_PICOJOULES_PER_TICK,
@@ -33,9 +33,9 @@ const struct jl_port mps2_board = {
     .sleep_until = mps2_sleep_until,
     .link_read = mps2_uart_read,
     .link_write = mps2_uart_write,
-    .reset = mps2_reset,
+    .reset = cortex_m_reset,
 #ifdef MPS2_WATCHDOG
     .watchdog = mps2_watchdog,
 #endif
-    .start_firmware = mps2_start_firmware,
+    .start_firmware = cortex_m_start_firmware,
 };
