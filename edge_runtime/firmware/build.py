@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jouleloop
+from device_profiles.core import Isa
 from device_profiles.energy_model import picojoules_per_tick
 from edge_runtime.firmware.flat import flatten
+from edge_runtime.firmware.stack_bound import bounds
 from edge_runtime.firmware.trusted_keys import render_trusted_keys
 from edge_runtime.key_folder import key_folder
 from edge_runtime.wire.image import Target, Version, make_image
@@ -24,11 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from device_profiles import DeviceProfile
+    from edge_runtime.firmware.stack_bound import StackBound
     from edge_runtime.wire.keys import PublicKey, SigningKey
 
 FOLDER = Path(__file__).parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 C_FLAGS = ("-std=c11", "-Os", "-g", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
+# Frames of functions, for stack_bound.py.
+STACK_FLAG = "-fstack-size-section"
 # The two slots of firmware, and where the code of boot loader and slots lies: linker scripts.
 SLOTS = ("slot_a", "slot_b")
 REGIONS = ("BOOT", "SLOT_A", "SLOT_B")
@@ -70,6 +75,13 @@ class Board:
         memory = self.memory.read_text("utf-8")
         sections = (_cortex_m() / "sections.ld").read_text("utf-8")
         return f'{memory}\nREGION_ALIAS("CODE", {region})\n{sections}'
+
+    def model_stack_bytes(self) -> int:
+        """What the board leaves to a model's code, as its struct says."""
+        pattern = r"\.module_stack_bytes = (\d+) \* 1024"
+        text = "".join(path.read_text("utf-8") for path in self.c_sources("firmware"))
+        (kibibytes,) = re.findall(pattern, text)
+        return int(kibibytes) * 1024
 
     def slot_addresses(self) -> tuple[int, ...]:
         """Where the images of the two slots begin."""
@@ -159,7 +171,7 @@ def build_firmware(
         InputError: there is no port for this device, or more than 4 keys.
         KeyFileError: the key folder cannot be used.
         MissingToolError: the `ziglang` wheel or `cryptography` is not installed.
-        MachineError: the compiler failed.
+        MachineError: the compiler failed, or the stack could overflow.
     """
     board = board_of(profile)
     version = version or own_version()
@@ -181,10 +193,30 @@ def build_firmware(
         for step in steps:
             _run(step, work, board.machine)
         target = Target.firmware(profile.core.kernel_class or 0, profile.id)
+        for program, bound in stack_bounds(profile, Firmware(work)).items():
+            bound.check(f"{program} on {profile.id}")
         _sign(work, board, target, version, security_counter, signing_key)
         return _finish(work)
 
     return Firmware(BuildCache("firmware").get(f"{board.machine}-{fingerprint}", build))
+
+
+def stack_bounds(profile: DeviceProfile, built: Firmware) -> dict[str, StackBound]:
+    """How deep the stacks of `boot` and `firmware` can get.
+
+    Args:
+        profile: what it was built for.
+        built: both.
+
+    Raises:
+        MachineError: there is no bound.
+    """
+    return bounds(
+        built.boot.read_bytes(),
+        built.elf(0).read_bytes(),
+        has_fpu=Isa.FPU_SINGLE in profile.core.isa,
+        model_bytes=board_of(profile).model_stack_bytes(),
+    )
 
 
 def compile_step(profile: DeviceProfile, source: Path, made: str) -> list[str]:
@@ -207,6 +239,7 @@ def _c_flags(profile: DeviceProfile, version: Version) -> tuple[str, ...]:
     return (
         *profile.core.zig_cc_target,
         *C_FLAGS,
+        STACK_FLAG,
         *WARNINGS,
         f'-DJL_FIRMWARE_VERSION="{str(version).partition("+")[0]}"',
         f"-DJL_PICOJOULES_PER_TICK={picojoules_per_tick(profile)}u",

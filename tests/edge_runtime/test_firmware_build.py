@@ -16,7 +16,7 @@ from edge_runtime.firmware.build import build_firmware
 from edge_runtime.firmware.flat import flatten
 from edge_runtime.key_folder import key_folder
 from edge_runtime.wire.image import PROFILE_CLASS_FIRMWARE, Version, parse_image
-from export.elf import Elf
+from jouleloop.elf import Elf
 from jouleloop.errors import InputError, MachineError, MissingToolError
 
 pytestmark = pytest.mark.qemu

@@ -40,10 +40,8 @@ static void put_flag(struct jl_cbor_writer *reply, const char *name) {
 }
 
 static void put_place(struct jl_cbor_writer *reply, uint32_t image, uint32_t slot) {
-    jl_cbor_put_key(reply, "image");
-    jl_cbor_put_uint(reply, image);
-    jl_cbor_put_key(reply, "slot");
-    jl_cbor_put_uint(reply, slot);
+    jl_cbor_put_number(reply, "image", image);
+    jl_cbor_put_number(reply, "slot", slot);
     jl_cbor_put_key(reply, "version");
 }
 
@@ -249,10 +247,8 @@ static jl_status upload(struct jl_node *node, const struct jl_request *request,
             return status;
         }
     }
-    jl_cbor_put_key(reply, "rc");
-    jl_cbor_put_uint(reply, 0);
-    jl_cbor_put_key(reply, "off");
-    jl_cbor_put_uint(reply, offset);
+    jl_cbor_put_number(reply, "rc", 0);
+    jl_cbor_put_number(reply, "off", offset);
     if (is_complete && upload->has_sha256) {
         put_flag(reply, "match");
     }

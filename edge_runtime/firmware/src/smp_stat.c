@@ -8,17 +8,6 @@ static bool is_named(struct jl_bytes text, const char *name) {
     return text.bytes == jl_text_bytes(name) && memcmp(text.data, name, text.bytes) == 0;
 }
 
-static void put_number(struct jl_cbor_writer *reply, const char *key, uint64_t value) {
-    jl_cbor_put_key(reply, key);
-    jl_cbor_put_uint(reply, value);
-}
-
-static void put_outbox(const struct jl_node *node, struct jl_cbor_writer *reply) {
-    put_number(reply, "first", node->outbox.first);
-    put_number(reply, "next", node->outbox.next);
-    put_number(reply, "dropped", node->outbox.dropped);
-}
-
 static jl_status show(struct jl_node *node, struct jl_bytes map, struct jl_cbor_writer *reply) {
     struct jl_bytes name;
     if (jl_cbor_get_text(map, "name", &name) != JL_CBOR_FOUND) {
@@ -35,14 +24,10 @@ static jl_status show(struct jl_node *node, struct jl_bytes map, struct jl_cbor_
     if (is_ledger) {
         jl_put_ledger(node, reply);
     } else {
-        put_outbox(node, reply);
+        jl_put_outbox(&node->outbox, reply);
     }
     jl_cbor_end(reply);
     return JL_OK;
-}
-
-static void put_name(struct jl_cbor_writer *reply, const char *name) {
-    jl_cbor_put_text(reply, (struct jl_bytes){(const uint8_t *)name, jl_text_bytes(name)});
 }
 
 jl_status jl_stat_handle(struct jl_node *node, const struct jl_request *request,
@@ -58,8 +43,8 @@ jl_status jl_stat_handle(struct jl_node *node, const struct jl_request *request,
     }
     jl_cbor_put_key(reply, "stat_list");
     jl_cbor_open_array(reply);
-    put_name(reply, ledger_name);
-    put_name(reply, outbox_name);
+    jl_cbor_put_key(reply, ledger_name);
+    jl_cbor_put_key(reply, outbox_name);
     jl_cbor_end(reply);
     return JL_OK;
 }

@@ -1,0 +1,179 @@
+"""The bound on the firmware's stacks: what it counts, what it refuses, and that boards keep it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+import device_profiles
+from edge_runtime.firmware import build
+from edge_runtime.firmware.build import FOLDER, build_firmware, stack_bounds
+from edge_runtime.firmware.stack_bound import CallGraph, StackBound
+from jouleloop.elf import Elf
+from jouleloop.errors import MachineError
+from jouleloop.programs import zig_command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.qemu
+
+BOARDS = ("mps2-an385", "mps2-an386", "mps2-an505", "corstone-300")
+BOARD = device_profiles.load("mps2-an386")
+START = """
+#include <stdint.h>
+#define NOINLINE __attribute__((noinline))
+#define USE(bytes) char used[bytes]; __asm__ volatile("" : : "r"(used) : "memory")
+NOINLINE static void leaf(void) { USE(100); }
+"""
+ALIGNMENT_BYTES = 12  # what a frame on 16 bytes can lose above one on 4
+
+
+def graph(folder: Path, code: str, **stacks: int) -> CallGraph:
+    """The calls of a small program."""
+    (folder / "main.c").write_text(START + code)
+    command = zig_command(
+        "cc",
+        *BOARD.core.zig_cc_target,
+        *("-Os", "-g", "-ffreestanding", "-nostdlib", build.STACK_FLAG, "-Wl,--entry=run"),
+        *("main.c", "-o", "main.elf"),
+    )
+    subprocess.run(command, cwd=folder, check=True)
+    return CallGraph(Elf((folder / "main.elf").read_bytes()), **stacks)
+
+
+def deepest(calls: CallGraph) -> tuple[int, list[str]]:
+    size, chain = calls.deepest(calls.find("run"))
+    return size, [name for name, _ in chain]
+
+
+def test_the_deepest_of_several_chains_counts(tmp_path: Path) -> None:
+    code = """
+    NOINLINE static void deep(void) { USE(200); leaf(); __asm__ volatile("" : : "r"(used)); }
+    NOINLINE static void flat(void) { USE(250); }
+    void run(void) { flat(); deep(); flat(); }
+    """
+    size, chain = deepest(graph(tmp_path, code))
+    assert chain == ["run", "deep", "leaf"]
+    # Two arrays, and a few saved registers in each of three functions.
+    assert 300 < size <= 300 + 3 * 24
+
+
+def test_a_call_through_a_register_and_one_in_the_last_place_count(tmp_path: Path) -> None:
+    code = """
+    NOINLINE static void last(void) { USE(300); }
+    void run(int n) {
+        void (*volatile held)(void) = leaf;
+        held();
+        if (n) { leaf(); leaf(); leaf(); leaf(); }
+        last();
+    }
+    """
+    _, chain = deepest(graph(tmp_path, code))
+    assert chain == ["run", "last"]
+
+
+def test_a_call_through_the_board_may_be_any_of_its_functions(tmp_path: Path) -> None:
+    code = """
+    NOINLINE static void shallow(void) { __asm__ volatile(""); }
+    struct board { uint32_t size; void (*one)(void); void (*other)(void); };
+    const struct board my_board = {7, shallow, leaf};
+    const struct board *volatile known = &my_board;
+    void run(void) { known->one(); __asm__ volatile(""); }
+    """
+    assert deepest(graph(tmp_path, code))[1] == ["run", "leaf"]
+
+
+def test_the_model_and_the_boot_loader_s_service_have_their_share(tmp_path: Path) -> None:
+    code = """
+    NOINLINE void jl_infer_begin(void) { __asm__ volatile(""); }
+    NOINLINE void model(void (*code)(void)) { jl_infer_begin(); code(); __asm__ volatile(""); }
+    NOINLINE void mps2_verify_signature(void (*service)(void)) { service(); }
+    void run(void (*code)(void)) { model(code); mps2_verify_signature(code); }
+    """
+    size, chain = deepest(graph(tmp_path, code, model_bytes=5000, service_bytes=4000))
+    assert chain == ["run", "model", "the model's code"]
+    assert 5000 < size < 5100
+    size, chain = deepest(graph(tmp_path, code, model_bytes=3000, service_bytes=4000))
+    assert chain == ["run", "mps2_verify_signature", "jl_ed25519_verify"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (
+            "int run(int n) { return n > 1 ? run(n - 1) * run(n - 2) : 1; }",
+            "recursion has no bound: run -> run",
+        ),
+        (
+            "int odd(int n); NOINLINE int even(int n) { return n ? 3 * odd(n - 1) : 1; }"
+            "NOINLINE int odd(int n) { return n ? 5 * even(n - 1) : 0; }"
+            "int run(int n) { return even(n) + 1; }",
+            "recursion has no bound: even -> odd -> even",
+        ),
+        (
+            "void run(unsigned n) { USE(n); leaf(); }",
+            "run .*: its stack has no bound",
+        ),
+    ],
+)
+def test_a_stack_without_a_bound_is_refused(code: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=reason):
+        deepest(graph(tmp_path, code))
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_board_reserves_what_its_programs_can_take(board: str) -> None:
+    profile = device_profiles.load(board)
+    built = build_firmware(profile)
+    bounds = stack_bounds(profile, built)
+    for bound in bounds.values():
+        assert 0 < bound.exceptions_bytes < bound.calls_bytes < bound.total_bytes
+        assert bound.total_bytes <= bound.reserved_bytes
+    assert bounds["firmware"].chain[-1] == ("the model's code", 12 * 1024)
+    # The boot loader's is a signature; what lies below are parts of Zig's standard library.
+    assert "jl_ed25519_verify" in dict(bounds["boot"].chain)
+    for elf in (built.boot, built.elf(0)):
+        functions = CallGraph(Elf(elf.read_bytes())).functions.values()
+        compiled = [f for f in functions if f.compiler_bytes is not None]
+        assert len(compiled) > 20
+        for function in compiled:
+            # Two ways to the same figure: the compiler's word, and the code that it made.
+            extra = function.pushed_bytes - (function.compiler_bytes or 0)
+            assert extra in (0, ALIGNMENT_BYTES), function
+
+
+def test_an_overflow_is_an_error_that_shows_the_way_there() -> None:
+    bound = StackBound(900, 200, 1000, (("run", 300), ("leaf", 600)))
+    with pytest.raises(MachineError, match=r"can take 1100 bytes.*reserves 1000") as error:
+        bound.check("firmware on a board")
+    assert "run 300 -> leaf 600" in error.value.hint
+
+
+def test_firmware_whose_stack_could_overflow_is_not_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "firmware"
+    shutil.copytree(FOLDER, copy)
+    monkeypatch.setattr(build, "FOLDER", copy)
+    script = copy / "port/mps2/sections.ld"
+    script.write_text(script.read_text().replace("= 16K", "= 12K"))
+    with pytest.raises(MachineError, match="stack of firmware on mps2-an386 can take"):
+        build_firmware(BOARD)
+
+
+def test_no_struct_but_the_board_s_points_to_functions() -> None:
+    """What `stack_bound.py` takes for granted of calls through pointers."""
+    pointer = re.compile(r"\(\*\s*\w+\)\(|\bjl_infer \*|\bjl_verify_signature_function \*")
+    found = {
+        path.relative_to(FOLDER).as_posix()
+        for folder in ("include", "src", "boot")
+        for path in sorted((FOLDER / folder).glob("*.[ch]"))
+        if pointer.search(path.read_text("utf-8"))
+    }
+    # The board's struct; the services behind the boot loader's vectors; the model's entry.
+    assert found == {"include/jl_port.h", "include/jl_services.h", "include/jl_model.h"}
