@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.qemu
 
-BOARDS = ("mps2-an385", "mps2-an386", "mps2-an505", "corstone-300")
+BOARDS = ("mps2-an385", "mps2-an386", "mps2-an505", "corstone-300", "stm32f405")
 BOARD = device_profiles.load("mps2-an386")
 START = """
 #include <stdint.h>
@@ -137,7 +137,7 @@ def test_a_board_reserves_what_its_programs_can_take(board: str) -> None:
     assert bounds["firmware"].chain[-1] == ("the model's code", 12 * 1024)
     # The boot loader's is a signature; what lies below are parts of Zig's standard library.
     assert "jl_ed25519_verify" in dict(bounds["boot"].chain)
-    for elf in (built.boot, built.elf(0)):
+    for elf in (built.start, built.elf(0)):
         functions = CallGraph(Elf(elf.read_bytes())).functions.values()
         compiled = [f for f in functions if f.compiler_bytes is not None]
         assert len(compiled) > 20
@@ -160,7 +160,7 @@ def test_firmware_whose_stack_could_overflow_is_not_built(
     copy = tmp_path / "firmware"
     shutil.copytree(FOLDER, copy)
     monkeypatch.setattr(build, "FOLDER", copy)
-    script = copy / "port/mps2/sections.ld"
+    script = copy / "port/cortex_m/sections.ld"
     script.write_text(script.read_text().replace("= 16K", "= 12K"))
     with pytest.raises(MachineError, match="stack of firmware on mps2-an386 can take"):
         build_firmware(BOARD)

@@ -3,9 +3,16 @@
 
 static const char ledger_name[] = "ledger";
 static const char outbox_name[] = "outbox";
+static const char board_name[] = "board";
 
 static bool is_named(struct jl_bytes text, const char *name) {
     return text.bytes == jl_text_bytes(name) && memcmp(text.data, name, text.bytes) == 0;
+}
+
+static void put_board(const struct jl_port *port, struct jl_cbor_writer *reply) {
+    jl_cbor_put_number(reply, "clock", port->clock);
+    jl_cbor_put_number(reply, "clock_hz", port->ticks_hz);
+    jl_cbor_put_number(reply, "read_only", jl_port_is_read_only(port));
 }
 
 static jl_status show(struct jl_node *node, struct jl_bytes map, struct jl_cbor_writer *reply) {
@@ -13,18 +20,18 @@ static jl_status show(struct jl_node *node, struct jl_bytes map, struct jl_cbor_
     if (jl_cbor_get_text(map, "name", &name) != JL_CBOR_FOUND) {
         return JL_ERROR_INVALID;
     }
-    bool is_ledger = is_named(name, ledger_name);
-    if (!is_ledger && !is_named(name, outbox_name)) {
-        return JL_ERROR_NOT_FOUND;
-    }
     jl_cbor_put_key(reply, "name");
     jl_cbor_put_text(reply, name);
     jl_cbor_put_key(reply, "fields");
     jl_cbor_open_map(reply);
-    if (is_ledger) {
+    if (is_named(name, ledger_name)) {
         jl_put_ledger(node, reply);
-    } else {
+    } else if (is_named(name, outbox_name)) {
         jl_put_outbox(&node->outbox, reply);
+    } else if (is_named(name, board_name)) {
+        put_board(node->port, reply);
+    } else {
+        return JL_ERROR_NOT_FOUND; /* what was written is dropped */
     }
     jl_cbor_end(reply);
     return JL_OK;
@@ -45,6 +52,7 @@ jl_status jl_stat_handle(struct jl_node *node, const struct jl_request *request,
     jl_cbor_open_array(reply);
     jl_cbor_put_key(reply, ledger_name);
     jl_cbor_put_key(reply, outbox_name);
+    jl_cbor_put_key(reply, board_name);
     jl_cbor_end(reply);
     return JL_OK;
 }

@@ -42,7 +42,7 @@ static inline void cortex_m_wait(void) {
 /** Start SysTick at the core's clock; ticks count from 0. Its interrupt counts its wraps. */
 void cortex_m_systick_start(void);
 
-/** Ticks since then, `skipped` ones included. */
+/** Ticks since then. */
 uint64_t cortex_m_systick_ticks(void);
 
 /** Stop SysTick for a sleep in which another timer counts; interrupts are held. */
@@ -50,6 +50,12 @@ void cortex_m_systick_stop(void);
 
 /** Go on after it; `skipped` ticks passed meanwhile. */
 void cortex_m_systick_go_on(uint64_t skipped);
+
+/**
+ * Sleep until an interrupt, for at most `ticks` and 2^24 of them; interrupts are held, and `ticks`
+ * is above 1. Stopping and starting SysTick loses a few.
+ */
+void cortex_m_systick_sleep(uint64_t ticks);
 
 /* Of struct jl_port. */
 jl_infer *cortex_m_module_entry(const uint8_t *module, uint32_t entry_offset);

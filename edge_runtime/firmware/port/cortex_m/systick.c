@@ -2,6 +2,8 @@
 #include "cortex_m.h"
 #include "vector.h"
 
+#include <stdbool.h>
+
 #define SYSTICK_CONTROL 0xE000E010u
 #define SYSTICK_RELOAD 0xE000E014u
 #define SYSTICK_VALUE 0xE000E018u
@@ -9,6 +11,7 @@
 
 enum {
     SYSTICK_ON = 7, /* enabled, interrupt, core clock */
+    SYSTICK_HAS_WRAPPED = 1 << 16,
     SYSTICK_WRAP = 1 << 24,
     SYSTICK_IS_PENDING = 1 << 26,
     SYSTICK_CLEAR_PENDING = 1 << 25,
@@ -62,4 +65,20 @@ void cortex_m_systick_stop(void) {
 void cortex_m_systick_go_on(uint64_t skipped) {
     base_ticks += skipped;
     begin_round();
+}
+
+void cortex_m_systick_sleep(uint64_t ticks) {
+    uint32_t length = ticks < SYSTICK_WRAP ? (uint32_t)ticks : SYSTICK_WRAP;
+    cortex_m_systick_stop();
+    *cortex_m_register(SYSTICK_RELOAD) = length - 1;
+    *cortex_m_register(SYSTICK_VALUE) = 0;
+    *cortex_m_register(SYSTICK_CONTROL) = SYSTICK_ON;
+    cortex_m_wait();
+    *cortex_m_register(SYSTICK_CONTROL) = 0;
+    bool has_wrapped = (*cortex_m_register(SYSTICK_CONTROL) & SYSTICK_HAS_WRAPPED) != 0;
+    uint32_t rest = *cortex_m_register(SYSTICK_VALUE);
+    *cortex_m_register(INTERRUPT_CONTROL) = SYSTICK_CLEAR_PENDING;
+    /* At 0 before it wrapped it was not even loaded: woken at once. */
+    uint32_t passed = has_wrapped || rest > 0 ? length - rest : 0;
+    cortex_m_systick_go_on((uint64_t)passed + (has_wrapped && rest > 0 ? length : 0u));
 }
