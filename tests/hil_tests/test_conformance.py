@@ -26,7 +26,9 @@ def _bundle(checkpoint: Path, device: str, **options: object) -> Bundle:
     return export_model(checkpoint, profile, ExportOptions(**options))  # type: ignore[arg-type]  # by name
 
 
-@pytest.mark.parametrize("device", ["mps2-an385", "mps2-an386", "mps2-an505", "corstone-300"])
+@pytest.mark.parametrize(
+    "device", ["mps2-an385", "mps2-an386", "mps2-an505", "corstone-300", "stm32f405"]
+)
 def test_every_port_conforms(policy_checkpoint: Path, device: str) -> None:
     found = run_conformance_session(_bundle(policy_checkpoint, device), "qemu", device=None)
     assert [v.check for v in found.verdicts] == list(CHECKS)

@@ -11,6 +11,8 @@
 
 enum {
     SYSTICK_ON = 7, /* enabled, interrupt, core clock */
+    /* Stopped at the same clock: to change that too would make QEMU lose the count. */
+    SYSTICK_OFF = 4,
     SYSTICK_HAS_WRAPPED = 1 << 16,
     SYSTICK_WRAP = 1 << 24,
     SYSTICK_IS_PENDING = 1 << 26,
@@ -58,7 +60,7 @@ uint64_t cortex_m_systick_ticks(void) {
 
 void cortex_m_systick_stop(void) {
     base_ticks = now();
-    *cortex_m_register(SYSTICK_CONTROL) = 0;
+    *cortex_m_register(SYSTICK_CONTROL) = SYSTICK_OFF;
     *cortex_m_register(INTERRUPT_CONTROL) = SYSTICK_CLEAR_PENDING; /* a wrap that `now` counted */
 }
 
@@ -74,7 +76,7 @@ void cortex_m_systick_sleep(uint64_t ticks) {
     *cortex_m_register(SYSTICK_VALUE) = 0;
     *cortex_m_register(SYSTICK_CONTROL) = SYSTICK_ON;
     cortex_m_wait();
-    *cortex_m_register(SYSTICK_CONTROL) = 0;
+    *cortex_m_register(SYSTICK_CONTROL) = SYSTICK_OFF;
     bool has_wrapped = (*cortex_m_register(SYSTICK_CONTROL) & SYSTICK_HAS_WRAPPED) != 0;
     uint32_t rest = *cortex_m_register(SYSTICK_VALUE);
     *cortex_m_register(INTERRUPT_CONTROL) = SYSTICK_CLEAR_PENDING;
