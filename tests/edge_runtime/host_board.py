@@ -62,7 +62,9 @@ class HostBoard:
         if not flash.exists():
             flash.write_bytes(b"\xff" * FLASH_BYTES)
         self.flash = flash
-        self._command = [program, flash, *(["read-only"] if is_read_only else [])]
+        self._command: list[str | Path] = [program, flash]
+        if is_read_only:
+            self._command.append("read-only")
         self._decoder = smp.LineDecoder()
         self._messages: deque[bytes] = deque()
         self._sequence = 0

@@ -19,6 +19,7 @@ from edge_runtime.wire.smp import (
     StatCommand,
 )
 from tests.edge_runtime.host_board import ARENA_BYTES, FLASH_BYTES, SLOT_BYTES, HostBoard
+from tests.edge_runtime.test_firmware_slots import make_record
 from tests.edge_runtime.tiny_module import HOST, TinyModule, step
 from tests.keys import STRANGER
 
@@ -70,6 +71,16 @@ def test_the_model_that_was_put_there_serves(board: HostBoard) -> None:
         assert (model["version"], model["active"]) == ("3.0.0", True)
         assert _reason(board) == {"group": 0, "rc": 0}
         board.restart()
+
+
+def test_a_record_of_other_firmware_is_not_read(host_program: Path, tmp_path: Path) -> None:
+    path = _flash(tmp_path / "flash.bin", TinyModule(machine=HOST).image())
+    content = bytearray(path.read_bytes())
+    record = make_record(1, 7, 0)
+    content[: len(record)] = record
+    path.write_bytes(content)
+    with HostBoard(host_program, path, is_read_only=True) as board:
+        assert board.ask(READ, Group.NODE, NodeCommand.LEDGER, {})["boot_id"] == 0
 
 
 def test_it_says_that_it_writes_nothing(board: HostBoard) -> None:
