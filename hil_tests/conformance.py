@@ -250,6 +250,15 @@ def _unsigned(image: bytes) -> bytes:
     )
 
 
+def _stack(subject: Subject) -> str:
+    with subject.open() as device:
+        device.self_test()
+        stack = device.stack()
+    used, reserved = stack.used_bytes, stack.reserved_bytes
+    _demand(0 < used < reserved, f"{used} of its stack's {reserved} bytes were used")
+    return f"{used} of {reserved} bytes used since its start"
+
+
 def _configuration(subject: Subject) -> str | _DoesNotApply:
     with subject.open() as device:
         kept = device.report_every()
@@ -295,6 +304,7 @@ CHECKS: dict[str, Callable[[Subject], str | _DoesNotApply]] = {
     "model": _model,
     "golden rows": _golden,
     "refusals": _refusals,
+    "stack": _stack,
     "configuration": _configuration,
     "outbox": _outbox,
 }

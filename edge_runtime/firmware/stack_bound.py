@@ -39,8 +39,7 @@ PORT_SUFFIX = "_board"
 BEFORE_MODEL = "jl_infer_begin"
 MODEL = "the model's code"
 # Functions of a port, whose names begin with its family's. One is the firmware's way to the boot
-# loader's service, which runs on the firmware's stack. The other leaves the boot loader, for a
-# stack of its own.
+# loader's service, on the firmware's stack. The other leaves the boot loader, for another stack.
 TO_SERVICE = "_verify_signature"
 TO_FIRMWARE = "_start_firmware"
 SERVICE = "jl_ed25519_verify"

@@ -144,6 +144,19 @@ class Ledger:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """How deep a device's stack has been since it started.
+
+    Args:
+        used_bytes: at its deepest.
+        reserved_bytes: what there is.
+    """
+
+    used_bytes: int
+    reserved_bytes: int
+
+
+@dataclass(frozen=True)
 class Trust:
     """Whose images a device takes.
 

@@ -14,6 +14,7 @@ from edge_runtime.node.device_records import (
     Outbox,
     Parameters,
     Rollback,
+    Stack,
     Trust,
 )
 from edge_runtime.node.refusal import explain_refusal
@@ -341,6 +342,16 @@ class SerialDevice:
         """Where the device's time went since it started."""
         answer = self._link.read(Group.NODE, NodeCommand.LEDGER, {})
         return Ledger(**{name: _take(answer, name, int) for name in Ledger.__dataclass_fields__})
+
+    def stack(self) -> Stack:
+        """How deep the device's stack has been since it started.
+
+        Raises:
+            DeviceRefusedError: it does not know.
+        """
+        answer = self._link.read(Group.STAT, StatCommand.SHOW, {"name": "stack"})
+        fields = _take(answer, "fields", dict)
+        return Stack(_take(fields, "used_bytes", int), _take(fields, "reserved_bytes", int))
 
     def outbox(self, sequence: int = 0) -> Outbox:
         """The oldest decisions that the board keeps.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
+import struct
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -12,13 +14,18 @@ import pytest
 import device_profiles
 from edge_runtime.firmware import build
 from edge_runtime.firmware.build import FOLDER, build_firmware, stack_bounds
-from edge_runtime.firmware.stack_bound import CallGraph, StackBound
+from edge_runtime.firmware.stack_bound import CallGraph, StackBound, bounds
+from edge_runtime.wire.image import Version
 from jouleloop.elf import Elf
-from jouleloop.errors import MachineError
-from jouleloop.programs import zig_command
+from jouleloop.errors import DeviceRefusedError, MachineError
+from jouleloop.programs import spawn, stop, zig_command
+from tests.edge_runtime.tiny_module import TinyModule
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge_runtime.node.serial_device import SerialDevice
+    from hil_tests.emulator import Emulator
 
 pytestmark = pytest.mark.qemu
 
@@ -30,6 +37,7 @@ START = """
 #define USE(bytes) char used[bytes]; __asm__ volatile("" : : "r"(used) : "memory")
 NOINLINE static void leaf(void) { USE(100); }
 """
+PAINT = 0x57AC4B1D  # jl_stack.h
 ALIGNMENT_BYTES = 12  # what a frame on 16 bytes can lose above one on 4
 
 
@@ -135,9 +143,12 @@ def test_a_board_reserves_what_its_programs_can_take(board: str) -> None:
         assert 0 < bound.exceptions_bytes < bound.calls_bytes < bound.total_bytes
         assert bound.total_bytes <= bound.reserved_bytes
     assert bounds["firmware"].chain[-1] == ("the model's code", 12 * 1024)
-    # The boot loader's is a signature; what lies below are parts of Zig's standard library.
-    assert "jl_ed25519_verify" in dict(bounds["boot"].chain)
-    for elf in (built.start, built.elf(0)):
+    elfs = [built.start]
+    if "boot" in bounds:
+        # A signature; what lies below are parts of Zig's standard library.
+        assert "jl_ed25519_verify" in dict(bounds["boot"].chain)
+        elfs.append(built.elf(0))
+    for elf in elfs:
         functions = CallGraph(Elf(elf.read_bytes())).functions.values()
         compiled = [f for f in functions if f.compiler_bytes is not None]
         assert len(compiled) > 20
@@ -145,6 +156,64 @@ def test_a_board_reserves_what_its_programs_can_take(board: str) -> None:
             # Two ways to the same figure: the compiler's word, and the code that it made.
             extra = function.pushed_bytes - (function.compiler_bytes or 0)
             assert extra in (0, ALIGNMENT_BYTES), function
+
+
+def test_no_stack_gets_deeper_than_its_bound(emulator: Emulator, device: SerialDevice) -> None:
+    module = TinyModule(size=64, rows=2)
+    device.reset()
+    device.upload_model(module.image(Version(8, 0, 1)))
+    device.infer(bytes(64))
+    device.self_test()
+    altered = bytearray(module.image(Version(8, 0, 2)))
+    altered[-1] ^= 1  # of its signature
+    with pytest.raises(DeviceRefusedError):
+        device.upload_as_is(bytes(altered))
+    stack = device.stack()
+    programs = (emulator.firmware.boot.read_bytes(), emulator.firmware.elf(0).read_bytes())
+    bound = bounds(*programs, has_fpu=True, model_bytes=module.stack_bytes)["firmware"]
+    assert stack.reserved_bytes == bound.reserved_bytes
+    # Close below it: a signature's verification is the deepest chain, and it happened.
+    assert 0.8 * bound.calls_bytes < stack.used_bytes <= bound.total_bytes
+
+
+def test_the_boot_loader_s_stack_gets_no_deeper_than_its_bound(tmp_path: Path) -> None:
+    built = build_firmware(BOARD)
+    flash = bytearray(b"\xff" * 2**24)
+    for slot, offset in enumerate((0xC00000, 0xE00000)):
+        image = bytearray(built.image(slot))
+        image[-1] ^= 1  # of its signature: the hash is right, so that the signature is verified
+        flash[offset : offset + len(image)] = image
+    stack = _stack_after(built.boot, flash, b"no slot holds firmware", tmp_path)
+    words = [word for (word,) in struct.iter_unpack("<I", stack)]
+    painted = next(k for k, word in enumerate(words) if word != PAINT)
+    bound = stack_bounds(BOARD, built)["boot"]
+    assert len(stack) == bound.reserved_bytes
+    assert 0.8 * bound.calls_bytes < len(stack) - 4 * painted <= bound.total_bytes
+
+
+def _stack_after(boot: Path, flash: bytes | bytearray, said: bytes, folder: Path) -> bytes:
+    """The stack of a board that starts on a flash, once it said something on its line."""
+    (folder / "flash.bin").write_bytes(flash)
+    memory = f"memory-backend-file,id=flash,size=16M,share=on,mem-path={folder}/flash.bin"
+    command = [
+        *("qemu-system-arm", "-machine", "mps2-an386,memory-backend=flash", "-object", memory),
+        *("-kernel", str(boot), "-icount", "shift=0", "-display", "none"),
+        *("-serial", "stdio", "-monitor", f"unix:{folder}/monitor,server=on,wait=off"),
+    ]
+    elf = Elf(boot.read_bytes())
+    bottom, top = (elf.labels[f"link_stack_{end}"] for end in ("start", "top"))
+    dump = folder / "stack.bin"
+    process = spawn(command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert said in process.stdout.readline()
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(f"{folder}/monitor")
+            monitor.sendall(f'pmemsave {bottom:#x} {top - bottom} "{dump}"\nquit\n'.encode())
+            process.wait(20)
+    finally:
+        stop(process)
+    return dump.read_bytes()
 
 
 def test_an_overflow_is_an_error_that_shows_the_way_there() -> None:

@@ -85,6 +85,9 @@ struct jl_port {
     /** RAM for a model's input, output and arena; begin and end are 16-byte aligned. */
     uint8_t *arena;
     uint8_t *arena_end;
+    /** The whole stack, painted at the start (jl_stack.h); null where it is not known. */
+    const uint32_t *stack;
+    const uint32_t *stack_end;
     /** Stack that is left for a module's code, bytes. */
     uint32_t module_stack_bytes;
     /**

@@ -1,8 +1,10 @@
 /* Start-up: RAM as C expects it, then the program: the boot loader's or the firmware's. */
 #include "cortex_m.h"
+#include "jl_stack.h"
 #include "vector.h"
 
 /* Symbols of the linker script; only their addresses mean something. */
+extern uint32_t link_stack_start[];
 extern const uint32_t link_data_source[];
 extern uint32_t link_data_start[];
 extern uint32_t link_data_end[];
@@ -22,6 +24,9 @@ void fault_handler(void) {
 
 /** A function of its own: nothing of it, its prologue included, may run before the FPU does. */
 __attribute__((noinline)) static _Noreturn void start(void) {
+    const uint32_t *pointer;
+    __asm__ volatile("mov %0, sp" : "=r"(pointer));
+    jl_stack_paint(link_stack_start, pointer);
     const uint32_t *source = link_data_source;
     /* Each pair of symbols is the two ends of one area. */
     // cppcheck-suppress comparePointers

@@ -1,6 +1,8 @@
 /* The board whose header the build includes: one struct for the whole family. */
 #include "mps2.h"
 
+extern const uint32_t link_stack_start[];
+extern const uint32_t link_stack_top[];
 extern uint8_t link_arena_start[];
 extern uint8_t link_arena_end[];
 
@@ -24,6 +26,8 @@ const struct jl_port mps2_board = {
 
     .arena = link_arena_start,
     .arena_end = link_arena_end,
+    .stack = link_stack_start,
+    .stack_end = link_stack_top,
     .module_stack_bytes = 12 * 1024, /* of the 16 KiB in the linker script */
     .module_entry = cortex_m_module_entry,
 

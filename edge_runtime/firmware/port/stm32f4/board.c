@@ -4,6 +4,8 @@
  */
 #include "stm32f4.h"
 
+extern const uint32_t link_stack_start[];
+extern const uint32_t link_stack_top[];
 extern uint8_t link_arena_start[];
 extern uint8_t link_arena_end[];
 
@@ -43,6 +45,8 @@ const struct jl_port stm32f4_board = {
 
     .arena = link_arena_start,
     .arena_end = link_arena_end,
+    .stack = link_stack_start,
+    .stack_end = link_stack_top,
     .module_stack_bytes = 12 * 1024, /* of the 16 KiB in the linker script */
     .module_entry = cortex_m_module_entry,
 
