@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from edge_runtime.node.device_records import (
+    Board,
     Decision,
     ImageState,
     Inference,
@@ -13,13 +14,22 @@ from edge_runtime.node.device_records import (
     Outbox,
     Parameters,
     Rollback,
+    Stack,
     Trust,
 )
 from edge_runtime.node.refusal import explain_refusal
 from edge_runtime.node.smp_link import SmpLink
 from edge_runtime.wire import smp
 from edge_runtime.wire.image import parse_image
-from edge_runtime.wire.smp import Group, ImageCommand, NodeCommand, NodeError, OsCommand
+from edge_runtime.wire.smp import (
+    Clock,
+    Group,
+    ImageCommand,
+    NodeCommand,
+    NodeError,
+    OsCommand,
+    StatCommand,
+)
 from jouleloop.errors import DeviceRefusedError, DeviceTimeoutError, LinkError
 
 if TYPE_CHECKING:
@@ -88,6 +98,21 @@ class SerialDevice:
         """Size and number of the device's buffers."""
         answer = self._link.read(Group.OS, OsCommand.PARAMETERS, {})
         return Parameters(_take(answer, "buf_size", int), _take(answer, "buf_count", int))
+
+    def board(self) -> Board:
+        """What it says of its board.
+
+        Raises:
+            LinkError: it names a clock that this jouleloop does not know.
+        """
+        answer = self._link.read(Group.STAT, StatCommand.SHOW, {"name": "board"})
+        fields = _take(answer, "fields", dict)
+        clock, clock_hz, read_only = (
+            _take(fields, key, int) for key in ("clock", "clock_hz", "read_only")
+        )
+        if clock not in set(Clock):
+            raise LinkError(f"the device names a clock that is not known: {clock}")
+        return Board(Clock(clock), clock_hz, bool(read_only))
 
     def reset(self) -> None:
         """Start the device afresh; returns once it answers again."""
@@ -339,6 +364,16 @@ class SerialDevice:
         """Where the device's time went since it started."""
         answer = self._link.read(Group.NODE, NodeCommand.LEDGER, {})
         return Ledger(**{name: _take(answer, name, int) for name in Ledger.__dataclass_fields__})
+
+    def stack(self) -> Stack:
+        """How deep the device's stack has been since it started.
+
+        Raises:
+            DeviceRefusedError: it does not know.
+        """
+        answer = self._link.read(Group.STAT, StatCommand.SHOW, {"name": "stack"})
+        fields = _take(answer, "fields", dict)
+        return Stack(_take(fields, "used_bytes", int), _take(fields, "reserved_bytes", int))
 
     def outbox(self, sequence: int = 0) -> Outbox:
         """The oldest decisions that the board keeps.

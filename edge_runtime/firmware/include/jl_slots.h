@@ -29,7 +29,8 @@ struct jl_slots {
 
 /**
  * Serve the model that was confirmed; where that one is broken, the other, if it passes its
- * self-test. A trial that was not confirmed is over. Counts the start in the record.
+ * self-test. A trial that was not confirmed is over. Counts the start in the record. A board that
+ * does not write its flash serves what lies in the first slot, if that passes.
  */
 void jl_slots_boot(const struct jl_port *port, struct jl_slots *slots);
 

@@ -126,17 +126,36 @@ static void end_stopped_test(const struct jl_port *port, struct jl_slots *slots)
     end_trial(record, JL_NODE_ERROR_SELF_TEST_STOPPED);
 }
 
+/** The only model of a board that does not write its flash: no record says that it was tried. */
+static void serve_provisioned(const struct jl_port *port, struct jl_slots *slots) {
+    jl_status status = look(port, slots, 0);
+    if (status == JL_OK) {
+        status = jl_model_bind(port, &slots->slot[0].image, &slots->model);
+    }
+    if (status == JL_OK) {
+        status = jl_model_self_test(port, &slots->model);
+    }
+    if (status == JL_OK) {
+        slots->active = 0;
+        slots->record.model_slot = 0;
+    }
+    slots->record.model_reason = jl_reason_of(status);
+}
+
 void jl_slots_boot(const struct jl_port *port, struct jl_slots *slots) {
     slots->record = jl_records_read(port);
     struct jl_record *record = &slots->record;
+    slots->active = JL_NO_SLOT;
+    if (jl_port_is_read_only(port)) {
+        serve_provisioned(port, slots);
+        return;
+    }
     bool is_serving = bind_confirmed(port, slots, &slots->model) == JL_OK;
     slots->active = is_serving ? record->model_slot : JL_NO_SLOT;
-    if (record->model_trial < JL_MODEL_SLOTS) {
-        if (record->model_attempts > 0) {
-            end_stopped_test(port, slots);
-        } else {
-            end_trial(record, JL_NODE_ERROR_NOT_CONFIRMED);
-        }
+    if (record->model_trial < JL_MODEL_SLOTS && record->model_attempts > 0) {
+        end_stopped_test(port, slots);
+    } else if (record->model_trial < JL_MODEL_SLOTS) {
+        end_trial(record, JL_NODE_ERROR_NOT_CONFIRMED);
     }
     record->boot_id++;
     /* A board whose flash is worn out still answers, with the boot it counted in RAM. */

@@ -40,10 +40,8 @@ static void put_flag(struct jl_cbor_writer *reply, const char *name) {
 }
 
 static void put_place(struct jl_cbor_writer *reply, uint32_t image, uint32_t slot) {
-    jl_cbor_put_key(reply, "image");
-    jl_cbor_put_uint(reply, image);
-    jl_cbor_put_key(reply, "slot");
-    jl_cbor_put_uint(reply, slot);
+    jl_cbor_put_number(reply, "image", image);
+    jl_cbor_put_number(reply, "slot", slot);
     jl_cbor_put_key(reply, "version");
 }
 
@@ -276,10 +274,8 @@ static jl_status upload(struct jl_node *node, const struct jl_request *request,
             return status;
         }
     }
-    jl_cbor_put_key(reply, "rc");
-    jl_cbor_put_uint(reply, 0);
-    jl_cbor_put_key(reply, "off");
-    jl_cbor_put_uint(reply, offset);
+    jl_cbor_put_number(reply, "rc", 0);
+    jl_cbor_put_number(reply, "off", offset);
     if (is_complete && upload->has_sha256) {
         put_flag(reply, "match");
     }
@@ -324,6 +320,10 @@ jl_status jl_images_handle(struct jl_node *node, const struct jl_request *reques
     bool is_write = request->operation == JL_SMP_WRITE;
     if (request->command == JL_IMAGE_STATE) {
         return is_write ? set_state(node, request, reply) : state(node, reply);
+    }
+    bool is_storing = request->command == JL_IMAGE_UPLOAD || request->command == JL_IMAGE_ERASE;
+    if (is_storing && is_write && jl_port_is_read_only(node->port)) {
+        return JL_NODE_ERROR_FLASH_READ_ONLY;
     }
     if (request->command == JL_IMAGE_UPLOAD && is_write) {
         return upload(node, request, reply);

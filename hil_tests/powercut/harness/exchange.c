@@ -16,8 +16,7 @@ void request_open(void) {
 }
 
 void request_number(const char *key, uint64_t value) {
-    jl_cbor_put_key(&writer, key);
-    jl_cbor_put_uint(&writer, value);
+    jl_cbor_put_number(&writer, key, value);
 }
 
 void request_bool(const char *key, bool value) {
