@@ -43,7 +43,7 @@ def main() -> tuple[Measure, ...]:
 def _board(profile: DeviceProfile) -> Iterator[Measure]:
     built = build_firmware(profile)
     core = profile.core.name
-    for name, elf in (("boot loader", built.boot), ("firmware", built.elf(0))):
+    for name, elf in (("boot loader", built.start), ("firmware", built.elf(0))):
         flash, ram = _sizes(elf.read_bytes())
         for kind, value in (("flash", flash), ("RAM", ram)):
             limit = LIMITS.get(f"{name}, {kind}") if profile.id == LIMITED else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.firmware.build import build_firmware
+from edge_runtime.firmware.build import board_of, build_firmware
 from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire.image import parse_image
 from jouleloop.errors import BundleError, InputError, LinkError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from device_profiles import DeviceProfile
     from edge_runtime.wire.bundle import Bundle
     from edge_runtime.wire.image import Version
+
+_PROBE = "program its firmware with a debug probe (docs/porting.md)"
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,17 @@ def update_firmware(
         LinkError: the device did not answer, refused the image, or rolled back to the old one.
         MachineError: the firmware does not build.
     """
+    if not board_of(profile).has_boot_loader:
+        raise InputError(
+            f"{profile.id} has no boot loader that could start other firmware", hint=_PROBE
+        )
     firmware = build_firmware(profile, version=version, security_counter=security_counter)
     with SerialDevice(port) as device:
         running = next((state for state in device.firmware() if state.is_active), None)
         if running is None or running.sha256 is None:
             raise InputError(
                 f"the device on {port} has no boot loader that could start other firmware",
-                hint="flash its firmware with a debug probe",
+                hint=_PROBE,
             )
         slot = 1 - running.slot
         content = firmware.image(slot)

@@ -321,20 +321,23 @@ def bound_of(graph: CallGraph, *, has_fpu: bool, vectors: int | None = None) -> 
 
 
 def bounds(
-    boot: bytes, firmware: bytes, *, has_fpu: bool, model_bytes: int
+    boot: bytes | None, firmware: bytes, *, has_fpu: bool, model_bytes: int
 ) -> dict[str, StackBound]:
-    """Bounds of `boot` and `firmware`.
+    """Bounds of `boot`, where there is one, and `firmware`.
 
     Args:
         boot: the boot loader, an ELF file. It allows no interrupts of the board, and keeps its
-            services where their vectors would lie.
-        firmware: linked for a slot, an ELF file.
+            services where their vectors would lie. None: the firmware brings them itself.
+        firmware: linked for a slot, or alone, an ELF file.
         has_fpu: the core saves its registers too.
         model_bytes: stack that the board leaves to a model's code.
 
     Raises:
         MachineError: a program has no bound.
     """
+    if boot is None:
+        alone = CallGraph(Elf(firmware), model_bytes=model_bytes)
+        return {"firmware": bound_of(alone, has_fpu=has_fpu)}
     loader = CallGraph(Elf(boot))
     service = loader.deepest(loader.find(SERVICE))[0]
     graph = CallGraph(Elf(firmware), model_bytes=model_bytes, service_bytes=service)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_runtime.wire.smp import Clock
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,22 @@ class Parameters:
 
     buffer_bytes: int
     buffers: int
+
+
+@dataclass(frozen=True)
+class Board:
+    """What a device says of the board that it is.
+
+    Args:
+        clock: what its ticks come from.
+        clock_hz: how many there are in a second.
+        is_read_only: it does not write its flash: it takes no uploads and keeps nothing over a
+            restart but the model that was put there.
+    """
+
+    clock: Clock
+    clock_hz: int
+    is_read_only: bool
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from edge_runtime.node.device_records import (
+    Board,
     Decision,
     ImageState,
     Inference,
@@ -21,6 +22,7 @@ from edge_runtime.node.smp_link import SmpLink
 from edge_runtime.wire import smp
 from edge_runtime.wire.image import parse_image
 from edge_runtime.wire.smp import (
+    Clock,
     Group,
     ImageCommand,
     NodeCommand,
@@ -96,6 +98,21 @@ class SerialDevice:
         """Size and number of the device's buffers."""
         answer = self._link.read(Group.OS, OsCommand.PARAMETERS, {})
         return Parameters(_take(answer, "buf_size", int), _take(answer, "buf_count", int))
+
+    def board(self) -> Board:
+        """What it says of its board.
+
+        Raises:
+            LinkError: it names a clock that this jouleloop does not know.
+        """
+        answer = self._link.read(Group.STAT, StatCommand.SHOW, {"name": "board"})
+        fields = _take(answer, "fields", dict)
+        clock, clock_hz, read_only = (
+            _take(fields, key, int) for key in ("clock", "clock_hz", "read_only")
+        )
+        if clock not in set(Clock):
+            raise LinkError(f"the device names a clock that is not known: {clock}")
+        return Board(Clock(clock), clock_hz, bool(read_only))
 
     def reset(self) -> None:
         """Start the device afresh; returns once it answers again."""

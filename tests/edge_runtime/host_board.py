@@ -58,11 +58,13 @@ def build_host_board(folder: Path) -> Path:
 class HostBoard:
     """A running host board; leaving the context fails where a sanitizer complained."""
 
-    def __init__(self, program: Path, flash: Path) -> None:
+    def __init__(self, program: Path, flash: Path, *, is_read_only: bool = False) -> None:
         if not flash.exists():
             flash.write_bytes(b"\xff" * FLASH_BYTES)
         self.flash = flash
-        self._program = program
+        self._command: list[str | Path] = [program, flash]
+        if is_read_only:
+            self._command.append("read-only")
         self._decoder = smp.LineDecoder()
         self._messages: deque[bytes] = deque()
         self._sequence = 0
@@ -71,7 +73,7 @@ class HostBoard:
     def start(self) -> None:
         """Switch it on."""
         self._process = subprocess.Popen(
-            [self._program, self.flash],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -373,7 +373,10 @@ def test_altered_modules_with_a_right_hash_never_harm_the_board(
 NO_SLOT = 0xFF
 
 
-def _record(sequence: int, boot_id: int, slot: int, trial: int = NO_SLOT, trials: int = 0) -> bytes:
+def make_record(
+    sequence: int, boot_id: int, slot: int, trial: int = NO_SLOT, trials: int = 0
+) -> bytes:
+    """A record as it lies in flash."""
     # Firmware: the first slot's, none on trial. Counters. Attempts, reasons, trials of the model.
     slots = (slot, trial, 0, NO_SLOT)
     ends = (0, 0, 0, trials)
@@ -395,7 +398,7 @@ def test_boots_are_counted_across_blocks(fresh_board: HostBoard) -> None:
         start = block * ERASE_BYTES
         last = boot_id_in(content)
         records = b"".join(
-            _record(1000 * (block + 1) + n, last, 0) for n in range(ERASE_BYTES // 32 - 1)
+            make_record(1000 * (block + 1) + n, last, 0) for n in range(ERASE_BYTES // 32 - 1)
         )
         content[start : start + ERASE_BYTES] = records + b"\xff" * 32
         fresh_board.flash.write_bytes(content)
@@ -413,7 +416,7 @@ def boot_id_in(flash: bytearray) -> int:
     for at in range(0, 2 * ERASE_BYTES, 32):
         record = bytes(flash[at : at + 32])
         sequence, boot_id, slot = struct.unpack_from("<2IB", record, 4)
-        if record == _record(sequence, boot_id, slot):
+        if record == make_record(sequence, boot_id, slot):
             newest = max(newest, (sequence, boot_id))
     return newest[1]
 
@@ -428,7 +431,7 @@ def test_the_last_model_is_tried_three_times(
     content = bytearray(fresh_board.flash.read_bytes())
     # As it is when the board stops in the midst of the trial of slot 0, and slot 1 breaks then.
     content[:ERASE_BYTES] = b"".join(
-        (_record(1, 5, 1), _record(2, 5, 1, trial=0, trials=trials)),
+        (make_record(1, 5, 1), make_record(2, 5, 1, trial=0, trials=trials)),
     ).ljust(ERASE_BYTES, b"\xff")
     content[2 * SLOT_BYTES + 40] ^= 1
     fresh_board.flash.write_bytes(content)
@@ -461,7 +464,7 @@ def test_torn_records_are_stepped_over(fresh_board: HostBoard) -> None:
         fresh_board.stop()
         content = bytearray(fresh_board.flash.read_bytes())
         end = max(at for at in range(0, ERASE_BYTES, 32) if content[at] != 0xFF) + 32
-        torn = _record(10**6, 10**6, 1)[: rng.randrange(1, 31)]
+        torn = make_record(10**6, 10**6, 1)[: rng.randrange(1, 31)]
         content[end : end + len(torn)] = torn
         fresh_board.flash.write_bytes(content)
         fresh_board.start()

@@ -24,7 +24,8 @@ struct jl_slots {
 
 /**
  * Look at both slots and serve the one that the record names; where that one is broken, the other,
- * if it passes its self-test. Counts the start in the record.
+ * if it passes its self-test. Counts the start in the record. A board that does not write its flash
+ * serves what lies in the first slot, if that passes.
  */
 void jl_slots_boot(const struct jl_port *port, struct jl_slots *slots);
 

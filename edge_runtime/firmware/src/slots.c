@@ -107,9 +107,28 @@ static void end_stopped_trial(const struct jl_port *port, struct jl_slots *slots
     record->trials = 0;
 }
 
+/** The only model of a board that does not write its flash: no record says that it was tried. */
+static void serve_provisioned(const struct jl_port *port, struct jl_slots *slots) {
+    jl_status status = look(port, slots, 0);
+    if (status == JL_OK) {
+        status = jl_model_bind(port, &slots->slot[0].image, &slots->model);
+    }
+    if (status == JL_OK) {
+        status = jl_model_self_test(port, &slots->model);
+    }
+    if (status == JL_OK) {
+        slots->active = 0;
+    }
+    slots->record.model_reason = jl_reason_of(status);
+}
+
 void jl_slots_boot(const struct jl_port *port, struct jl_slots *slots) {
     slots->record = jl_records_read(port);
     slots->active = JL_NO_SLOT;
+    if (jl_port_is_read_only(port)) {
+        serve_provisioned(port, slots);
+        return;
+    }
     for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
         look(port, slots, index);
     }

@@ -294,6 +294,10 @@ jl_status jl_images_handle(struct jl_node *node, const struct jl_request *reques
     if (request->command == JL_IMAGE_STATE) {
         return is_write ? set_state(node, request, reply) : state(node, reply);
     }
+    bool is_storing = request->command == JL_IMAGE_UPLOAD || request->command == JL_IMAGE_ERASE;
+    if (is_storing && is_write && jl_port_is_read_only(node->port)) {
+        return JL_NODE_ERROR_FLASH_READ_ONLY;
+    }
     if (request->command == JL_IMAGE_UPLOAD && is_write) {
         return upload(node, request, reply);
     }

@@ -4,10 +4,17 @@
 
 static const char ledger_name[] = "ledger";
 static const char outbox_name[] = "outbox";
+static const char board_name[] = "board";
 static const char stack_name[] = "stack";
 
 static bool is_named(struct jl_bytes text, const char *name) {
     return text.bytes == jl_text_bytes(name) && memcmp(text.data, name, text.bytes) == 0;
+}
+
+static void put_board(const struct jl_port *port, struct jl_cbor_writer *reply) {
+    jl_cbor_put_number(reply, "clock", port->clock);
+    jl_cbor_put_number(reply, "clock_hz", port->ticks_hz);
+    jl_cbor_put_number(reply, "read_only", jl_port_is_read_only(port));
 }
 
 static void put_stack(const struct jl_port *port, struct jl_cbor_writer *reply) {
@@ -29,6 +36,8 @@ static jl_status show(struct jl_node *node, struct jl_bytes map, struct jl_cbor_
         jl_put_ledger(node, reply);
     } else if (is_named(name, outbox_name)) {
         jl_put_outbox(&node->outbox, reply);
+    } else if (is_named(name, board_name)) {
+        put_board(node->port, reply);
     } else if (is_named(name, stack_name) && node->port->stack != NULL) {
         put_stack(node->port, reply);
     } else {
@@ -53,6 +62,7 @@ jl_status jl_stat_handle(struct jl_node *node, const struct jl_request *request,
     jl_cbor_open_array(reply);
     jl_cbor_put_key(reply, ledger_name);
     jl_cbor_put_key(reply, outbox_name);
+    jl_cbor_put_key(reply, board_name);
     if (node->port->stack != NULL) {
         jl_cbor_put_key(reply, stack_name);
     }

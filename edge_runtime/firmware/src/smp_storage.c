@@ -64,6 +64,9 @@ static jl_status configure(struct jl_node *node, struct jl_bytes map) {
     if (jl_cbor_get_uint(map, "report_every", &configuration.report_every) != JL_CBOR_FOUND) {
         return JL_ERROR_INVALID;
     }
+    if (jl_port_is_read_only(node->port)) {
+        return JL_NODE_ERROR_FLASH_READ_ONLY;
+    }
     jl_status status = jl_configuration_write(node->port, &configuration);
     if (status == JL_OK) {
         node->configuration = configuration;

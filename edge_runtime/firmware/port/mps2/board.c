@@ -29,7 +29,7 @@ const struct jl_port mps2_board = {
     .stack = link_stack_start,
     .stack_end = link_stack_top,
     .module_stack_bytes = 12 * 1024, /* of the 16 KiB in the linker script */
-    .module_entry = mps2_module_entry,
+    .module_entry = cortex_m_module_entry,
 
     .ticks_hz = MPS2_CLOCK_HZ,
     .picojoules_per_tick = JL_PICOJOULES_PER_TICK,
@@ -37,9 +37,9 @@ const struct jl_port mps2_board = {
     .sleep_until = mps2_sleep_until,
     .link_read = mps2_uart_read,
     .link_write = mps2_uart_write,
-    .reset = mps2_reset,
+    .reset = cortex_m_reset,
 #ifdef MPS2_WATCHDOG
     .watchdog = mps2_watchdog,
 #endif
-    .start_firmware = mps2_start_firmware,
+    .start_firmware = cortex_m_start_firmware,
 };

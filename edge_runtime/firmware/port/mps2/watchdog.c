@@ -14,11 +14,11 @@
 enum { WATCHDOG_ON = 1 };
 
 void mps2_watchdog(uint32_t milliseconds) {
-    *mps2_register(WATCHDOG_CONTROL) = 0;
+    *cortex_m_register(WATCHDOG_CONTROL) = 0;
     if (milliseconds > 0) {
-        *mps2_register(WATCHDOG_LOAD) = milliseconds * (MPS2_WATCHDOG_HZ / 1000u);
-        *mps2_register(WATCHDOG_CLEAR) = 1;
-        *mps2_register(WATCHDOG_CONTROL) = WATCHDOG_ON;
+        *cortex_m_register(WATCHDOG_LOAD) = milliseconds * (MPS2_WATCHDOG_HZ / 1000u);
+        *cortex_m_register(WATCHDOG_CLEAR) = 1;
+        *cortex_m_register(WATCHDOG_CONTROL) = WATCHDOG_ON;
     }
 }
 
