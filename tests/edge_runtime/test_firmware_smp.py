@@ -233,7 +233,7 @@ def test_ids_of_version_1_clients(host_board: HostBoard) -> None:
 
 def test_statistics_are_listed_and_shown(fresh_board: HostBoard) -> None:
     listed = fresh_board.ask(READ, Group.STAT, StatCommand.LIST, {})
-    assert listed == {"stat_list": ["ledger", "outbox"]}
+    assert listed == {"stat_list": ["ledger", "outbox", "board"]}
     shown = fresh_board.ask(READ, Group.STAT, StatCommand.SHOW, {"name": "ledger"})
     ledger = fresh_board.ask(READ, Group.NODE, NodeCommand.LEDGER, {})
     assert shown["name"] == "ledger"
