@@ -11,7 +11,7 @@ import pytest
 from edge_runtime.planner.residuals import FEASIBLE, residuals
 from edge_runtime.planner.state import join_plans, split_plans
 from tests.edge_runtime.planner.networks import random_network, two_nodes
-from tests.export.planner.host_sampler import HostSampler, Scales, build_sampler
+from tests.export.planner.host_sampler import Scales, build_sampler
 
 if TYPE_CHECKING:
     from pathlib import Path
