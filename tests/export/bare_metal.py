@@ -49,8 +49,8 @@ class Machine:
     stack_bytes: int = 0x10000
 
 
-# The nRF51822's own 16 KiB of RAM: a quarter for the stack, the rest for the request, its answer and
-# the arena. The part has no SysTick, so nothing is counted.
+# The 16 KiB of RAM of an nRF51822: a quarter for the stack, the rest for request, answer and
+# arena. The part has no SysTick, so nothing is counted.
 M0 = Machine(
     *("microbit", "thumb-freestanding-eabi", "cortex_m0", math.nan),
     *(0, 0x20000, 0x20000000, 0x20001000, 0x1000),
