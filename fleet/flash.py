@@ -61,10 +61,11 @@ class FlashedModel(FlashedImage):
 def flash_over_smp(
     bundle: Bundle, port: str, *, progress: Callable[[int, int], None] | None = None
 ) -> FlashedModel:
-    """Upload a bundle's model over SMP and make sure that the device serves it.
+    """Upload a bundle's model over SMP, make sure that the device serves it, and confirm it.
 
-    The device checks hash, core and memory, and runs the golden rows that the module carries,
-    before it lets go of the model that it had.
+    The device checks hash, core and memory, runs the golden rows that the module carries, and
+    serves the model on trial. When it serves and its golden rows come out right once more, it is
+    confirmed; until then the next start brings back the model that the device had.
 
     Args:
         bundle: the exported model.
@@ -93,6 +94,8 @@ def flash_over_smp(
                 f"the device on {port} took the upload, but does not serve the model",
                 hint="upload it again",
             )
+        device.self_test()
+        device.confirm_model(image.sha256)
         return FlashedModel(
             bundle.device_id,
             port,

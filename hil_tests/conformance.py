@@ -207,6 +207,7 @@ def _model(subject: Subject) -> str | _DoesNotApply:
             return _DoesNotApply(f"{READ_ONLY}; upload: {code}; it serves what was put there")
         device.upload_model(image)
         _demand(_serves(subject, device), "not served")
+        device.confirm_model(parse_image(image).sha256)
         device.reset()
         _demand(_serves(subject, device), "forgotten")
     return f"{len(image)} bytes stored, served, and served again after a restart"

@@ -177,10 +177,12 @@ class Rollback:
 
     Args:
         firmware: the reason of the last rollback of firmware, for people; None: there was none.
-        model: why the last model was not taken, likewise.
+        model: why the last model was not taken or kept, likewise.
         is_on_trial: the firmware that runs is not confirmed.
+        is_model_on_trial: the model that serves is not confirmed.
     """
 
     firmware: str | None
     model: str | None
     is_on_trial: bool
+    is_model_on_trial: bool

@@ -171,6 +171,8 @@ class SerialDevice:
             _reason(_take(answer, "firmware", dict)),
             _reason(_take(answer, "model", dict)),
             _take(answer, "trial", bool),
+            # Older firmware confirms every model that passed its self-test.
+            bool(answer.get("model_trial", False)),
         )
 
     def self_test(self) -> int:
@@ -181,11 +183,29 @@ class SerialDevice:
         return _take(answer, "ticks", int)
 
     def try_image(self, sha256: bytes) -> None:
-        """Firmware in the spare slot starts on trial at the next start; a model serves at once."""
+        """Firmware in the spare slot starts on trial at the next start; a model serves at once.
+
+        A model serves on trial once it passed its self-test: `confirm_model` keeps it. In a trial,
+        the confirmed model's hash ends it.
+
+        Args:
+            sha256: of the image, as it states it.
+        """
+        self._choose_image(sha256, is_confirmed=False)
+
+    def confirm_model(self, sha256: bytes) -> None:
+        """Keep a model beyond the next start; older security counters are refused from now on.
+
+        Args:
+            sha256: of the image, as it states it; it serves, or passes its self-test now.
+        """
+        self._choose_image(sha256, is_confirmed=True)
+
+    def _choose_image(self, sha256: bytes, *, is_confirmed: bool) -> None:
         self._link.write(
             Group.IMAGE,
             ImageCommand.STATE,
-            {"hash": sha256, "confirm": False},
+            {"hash": sha256, "confirm": is_confirmed},
             deadline_s=ACTIVATION_DEADLINE_S,
             is_idempotent=True,
         )
@@ -203,7 +223,9 @@ class SerialDevice:
     def upload_model(
         self, image: bytes, progress: Callable[[int, int], None] | None = None
     ) -> None:
-        """Upload a model; the device tries it and serves it. An interrupted upload is resumed.
+        """Upload a model; the device tries it and serves it, on trial: `confirm_model` keeps it.
+
+        The first model of a device is confirmed at once. An interrupted upload is resumed.
 
         Args:
             image: the whole image.

@@ -202,7 +202,7 @@ class NodeError(ErrorCode):
     COUNTER_OLDER = 19, "the image's security counter is below the one that the device has reached"
     WRONG_BOARD = 20, "this is no firmware, or it was built for another board"
     WRONG_SLOT = 21, "the firmware is linked for the device's other slot"
-    NOT_CONFIRMED = 22, "the firmware on trial was not confirmed before the next start"
+    NOT_CONFIRMED = 22, "what was on trial was not confirmed before the next start"
     SELF_TEST_STOPPED = 23, "the board stopped in the model's self-test"
     SELF_TEST_TOO_COSTLY = 24, "the self-test took more modelled joules than the model's ceiling"
     FLASH_READ_ONLY = 29, "the device does not write its flash; a debug probe puts models there"

@@ -15,6 +15,7 @@ import jouleloop
 from edge_runtime.firmware.build import FOLDER, SHIM_OBJECTS, WARNINGS, shim_steps
 from edge_runtime.firmware.trusted_keys import render_trusted_keys
 from edge_runtime.wire import smp
+from edge_runtime.wire.image import parse_image
 from jouleloop.programs import require_program
 from tests.keys import KEY, OTHER_KEY
 
@@ -134,6 +135,11 @@ class HostBoard:
         answer = cbor2.loads(self.ask_raw(operation, group, command, cbor2.dumps(payload)))
         assert isinstance(answer, dict)
         return answer
+
+    def choose(self, image: bytes, *, confirm: bool) -> dict[str, Any]:
+        """Ask for an image by its hash: on trial, or for good."""
+        payload = {"hash": parse_image(image).sha256, "confirm": confirm}
+        return self.ask(2, smp.Group.IMAGE, smp.ImageCommand.STATE, payload)
 
     def upload(self, image: bytes, piece_bytes: int = 800) -> dict[str, Any]:
         """Upload an image; returns the last answer, or the first that is an error."""

@@ -198,7 +198,8 @@ def test_another_file_than_announced_is_refused(fresh_board: HostBoard) -> None:
 
 def test_erase(fresh_board: HostBoard) -> None:
     fresh_board.upload(_module().image(Version(1)))
-    fresh_board.upload(_module().image(Version(2)))
+    image = _module().image(Version(2))
+    fresh_board.upload(image)
 
     def erase(**slot: int) -> dict[str, Any]:
         return fresh_board.ask(WRITE, Group.IMAGE, ImageCommand.ERASE, slot)
@@ -206,7 +207,11 @@ def test_erase(fresh_board: HostBoard) -> None:
     # The host port has no boot loader, and so no slots of firmware.
     assert erase() == erase(slot=0) == _image_error(ImageError.NO_FREE_SLOT)
     assert erase(slot=4) == _image_error(ImageError.INVALID_SLOT)
-    assert erase(slot=3) == {"rc": ProtocolError.BAD_STATE}  # it serves
+    bad_state = {"rc": ProtocolError.BAD_STATE}
+    assert erase(slot=3) == bad_state  # it serves
+    assert erase(slot=2) == bad_state  # the way back
+    fresh_board.choose(image, confirm=True)
+    assert erase(slot=3) == bad_state
     assert _models(fresh_board) == {"1.0.0": False, "2.0.0": True}
     assert erase(slot=2) == {}
     assert _models(fresh_board) == {"2.0.0": True}

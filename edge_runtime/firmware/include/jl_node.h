@@ -69,7 +69,6 @@ void jl_put_outbox(const struct jl_outbox *outbox, struct jl_cbor_writer *reply)
  */
 jl_status jl_os_handle(struct jl_node *node, const struct jl_request *request,
                        struct jl_cbor_writer *reply);
-void jl_images_start(struct jl_node *node);
 jl_status jl_images_handle(struct jl_node *node, const struct jl_request *request,
                            struct jl_cbor_writer *reply);
 jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *request,

@@ -160,7 +160,7 @@ typedef enum {
     JL_NODE_ERROR_WRONG_BOARD = 4194324,
     /** the firmware is linked for the device's other slot */
     JL_NODE_ERROR_WRONG_SLOT = 4194325,
-    /** the firmware on trial was not confirmed before the next start */
+    /** what was on trial was not confirmed before the next start */
     JL_NODE_ERROR_NOT_CONFIRMED = 4194326,
     /** the board stopped in the model's self-test */
     JL_NODE_ERROR_SELF_TEST_STOPPED = 4194327,

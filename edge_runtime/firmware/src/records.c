@@ -47,8 +47,8 @@ struct jl_record jl_records_read(const struct jl_port *port) {
     struct place place;
     if (!find_newest(port, &record, &place)) {
         record = (struct jl_record){
-            .active_slot = JL_NO_SLOT,
-            .trial_slot = JL_NO_SLOT,
+            .model_slot = JL_NO_SLOT,
+            .model_trial = JL_NO_SLOT,
             .firmware_trial = JL_NO_SLOT,
         };
     }

@@ -6,6 +6,8 @@ static jl_status rollback(const struct jl_node *node, struct jl_cbor_writer *rep
     jl_put_status(reply, "model", jl_reason_status(record->model_reason));
     jl_cbor_put_key(reply, "trial");
     jl_cbor_put_bool(reply, jl_firmware_is_on_trial(record));
+    jl_cbor_put_key(reply, "model_trial");
+    jl_cbor_put_bool(reply, jl_slots_is_on_trial(&node->slots));
     return JL_OK;
 }
 

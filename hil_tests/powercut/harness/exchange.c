@@ -90,6 +90,15 @@ bool reply_array(struct jl_bytes reply, const char *key, struct jl_bytes *array)
     return false;
 }
 
+bool reply_map(struct jl_bytes reply, const char *key, struct jl_bytes *map) {
+    struct jl_bytes items;
+    if (!reply_array(reply, key, &items)) {
+        return false;
+    }
+    *map = (struct jl_bytes){items.data - 1, items.bytes + 2}; /* its head, and its end */
+    return true;
+}
+
 bool reply_next(struct jl_bytes *array, struct jl_bytes *map) {
     if (array->bytes == 0) {
         return false;
