@@ -9,7 +9,6 @@ import numpy as np
 
 import device_profiles
 from device_profiles.energy_model import inference_energy
-from edge_runtime.planner.amortiser import candidate_rows
 from edge_runtime.planner.network import Plans
 from edge_runtime.planner.projection import Effort, Projector
 from edge_runtime.planner.residuals import residuals
@@ -23,6 +22,7 @@ from hil_tests.profile_bundle import profile_bundle
 from hil_tests.profiler import CodeMap, attribute
 from jouleloop.errors import MissingFigureError
 from tests.bare_metal import CORTEX_M3, CORTEX_M4, build, run
+from train.amortiser import candidate_rows
 from train.verify import simulated_plans
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def guess_on_device(
     rows = candidate_rows(network, candidate) / given.scale + given.zero_point
     ran = profile_bundle(bundle, np.clip(np.rint(rows), -128, 127).astype(np.int8), folder)
     shares = made.scale * (ran.outputs.astype(np.float64) - made.zero_point)
-    return candidate.flows + shares * network.capacity, ran.profile.instructions, ran.energy
+    return shares * network.flow_max, ran.profile.instructions, ran.energy
 
 
 def compare_on_device(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import device_profiles
-from edge_runtime.firmware.build import FOLDER, build_firmware, compile_step, stack_bounds
+from edge_runtime.firmware.build import FOLDER, board_of, build_firmware, compile_step, stack_bounds
 from hil_tests.result import Measure
 from jouleloop.elf import Elf
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from device_profiles import DeviceProfile
 
 BOARDS = ("mps2-an385", "mps2-an386", "mps2-an505", "corstone-300")
+# Its firmware verifies models itself; the core, and so the parts, are those of another board.
+WITHOUT_BOOT_LOADER = "stm32f405"
 KIB = 1024
 # Limits of the M4; the other cores are shown beside it.
 LIMITED = "mps2-an386"
@@ -37,13 +39,19 @@ SOURCE = "section sizes of what the compiler and linker made; RAM without the st
 
 def main() -> tuple[Measure, ...]:
     """The figures of every board."""
-    return tuple(m for board in BOARDS for m in _board(device_profiles.load(board)))
+    boards = (m for board in BOARDS for m in _board(device_profiles.load(board)))
+    return (*boards, *_programs(device_profiles.load(WITHOUT_BOOT_LOADER)))
 
 
-def _board(profile: DeviceProfile) -> Iterator[Measure]:
+def _programs(profile: DeviceProfile) -> Iterator[Measure]:
     built = build_firmware(profile)
     core = profile.core.name
-    for name, elf in (("boot loader", built.start), ("firmware", built.elf(0))):
+    if board_of(profile).has_boot_loader:
+        elfs = {"boot loader": built.start, "firmware": built.elf(0)}
+    else:
+        elfs = {"firmware": built.start}
+        core += " without a boot loader"
+    for name, elf in elfs.items():
         flash, ram = _sizes(elf.read_bytes())
         for kind, value in (("flash", flash), ("RAM", ram)):
             limit = LIMITS.get(f"{name}, {kind}") if profile.id == LIMITED else None
@@ -53,6 +61,11 @@ def _board(profile: DeviceProfile) -> Iterator[Measure]:
         yield Measure(
             name, bound.total_bytes, "B", "measured", STACK_SOURCE, limit=bound.reserved_bytes
         )
+
+
+def _board(profile: DeviceProfile) -> Iterator[Measure]:
+    yield from _programs(profile)
+    core = profile.core.name
     with tempfile.TemporaryDirectory(prefix="jouleloop-benchmark-") as folder:
         for source in sorted([*FOLDER.glob("src/*.c"), *FOLDER.glob("boot/*.c")]):
             command = compile_step(profile, source, f"{source.stem}.o")

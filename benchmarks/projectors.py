@@ -63,8 +63,7 @@ def _devices() -> Iterator[Measure]:
 
 def _figures(name: str, figures: ProjectorFigures, note: str) -> Iterator[Measure]:
     counted = f"QEMU, mean of {ROWS} plans{f'; {note}' if note else ''}"
-    instructions = figures.instructions or 0.0
-    yield Measure(f"{name}: instructions", instructions, "", "measured", counted)
+    yield Measure(f"{name}: instructions", figures.instructions, "", "measured", counted)
     yield Measure(f"{name}: violation", figures.violation, "", "measured", "of capacity, largest")
     yield Measure(
         f"{name}: distance", figures.distance, "", "measured", "of capacity, root mean square"

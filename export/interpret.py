@@ -10,7 +10,7 @@ from export.ops import OPERATORS
 from export.verify import calls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -35,18 +35,6 @@ def run(graph: QGraph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[
     """
     keep = set(graph.outputs)
     return _join(graph, inputs, keep, graph.outputs)
-
-
-def interpreter(graph: QGraph) -> Callable[[NDArray[np.int8]], NDArray[np.int8]]:
-    """A graph of one input and one output as a function of flat int8 rows, [n, k] to [n, j]."""
-    (name,), (result,) = graph.inputs, graph.outputs
-    shape = graph.tensors[name].shape
-
-    def infer(rows: NDArray[np.int8]) -> NDArray[np.int8]:
-        out = run(graph, {name: rows.reshape(len(rows), *shape)})[result]
-        return np.asarray(out, np.int8).reshape(len(rows), -1)
-
-    return infer
 
 
 def run_all(graph: QGraph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

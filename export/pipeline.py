@@ -43,17 +43,16 @@ from export.link import link_module
 from export.operator_table import operator_table
 from export.optimize import Optimize
 from export.passes import lower
-from export.planner.choice import ProjectorMode
-from export.planner.estimate import planner_instructions
-from export.planner.module_code import DENOISER, planner_arena_bytes, planner_program
 from export.planner.pipeline import (
-    choose,
+    planner_arena_bytes,
+    planner_files,
     planner_golden,
+    planner_instructions,
     planner_record,
     planner_specs,
     read_planner,
 )
-from export.render.c import ENTRY, render_c
+from export.render.c import render_c
 from export.render.onnx import render_onnx
 from export.render.tflite import render_tflite
 from export.specs import module_specs, tensor_specs
@@ -96,7 +95,6 @@ class ExportOptions:
         signing_key: who signs the native module; None takes the key of the user's key folder, and
             makes it where there is none.
         steps: of a planner's sampler; None for the checkpoint's.
-        projector: of a planner; None for the better one.
         security_counter: of the module's image, 0..2**32 - 1. A device that served a model with a
             higher one refuses it.
     """
@@ -108,7 +106,6 @@ class ExportOptions:
     optimize: Optimize = Optimize.SPEED
     signing_key: SigningKey | None = None
     steps: int | None = None
-    projector: ProjectorMode | None = None
     security_counter: int = 0
 
 
@@ -151,12 +148,11 @@ def export_model(
     tflite = render_tflite(graph, producer=PRODUCER)
     step.done()
     golden = make_golden(graph, source.rows)
-    planner = _planner(model, source, graph, profile, options)
+    planner = _planner(source, graph, profile, options)
     step.done()
     files = {ONNX: onnx, TFLITE: tflite, GOLDEN: golden.as_npz()}
     if planner is not None:
         files[PLANNER] = planner_record(planner, profile.core)
-        files |= {} if planner.learned is None else planner.learned.files
     if signing_key is not None:
         native, cost = _native(graph, profile, options, signing_key, tflite, golden, planner, dump)
         files |= native
@@ -172,20 +168,16 @@ def export_model(
 
 
 def _planner(
-    model: Path, source: Source, graph: QGraph, profile: DeviceProfile, options: ExportOptions
+    source: Source, graph: QGraph, profile: DeviceProfile, options: ExportOptions
 ) -> Planner | None:
     """The sampler around the denoiser, where the model is one."""
     if source.family == PLANNER_FAMILY:
-        planner = read_planner(source.card, graph, profile.core, options.steps)
-        asked = options.projector or ProjectorMode.AUTO
-        return choose(planner, asked, model, profile, options.rounding)
-    for name in ("steps", "projector"):
-        if getattr(options, name) is not None:
-            raise InputError(
-                f"--{name} belongs to planners; {graph.name} is of the family "
-                f"{source.family or '?'}",
-                hint=f"leave --{name} out",
-            )
+        return read_planner(source.card, graph, profile.core, options.steps)
+    if options.steps is not None:
+        raise InputError(
+            f"--steps belongs to planners; {graph.name} is of the family {source.family or '?'}",
+            hint="leave --steps out",
+        )
     return None
 
 
@@ -216,25 +208,23 @@ def _native(
         producer=PRODUCER,
         model_sha256=digest.hexdigest(),
         optimize=options.optimize,
-        entry=ENTRY if planner is None else DENOISER,
     )
     instructions = count_instructions(program, profile.core)
     (inputs, outputs), test, arena_bytes = module_specs(graph), golden.self_test, None
     rows: PlannerGolden | None = None
-    linked = program
     if planner is not None:
         instructions = planner_instructions(planner, instructions, profile.core)
         arena_bytes = planner_arena_bytes(planner, program.plan.arena_bytes)
-        linked = planner_program(planner, program, profile.core)
-        rows = planner_golden(planner)
+        program = replace(program, files=planner_files(planner, program, profile.core))
+        rows = planner_golden(planner, graph)
         (inputs, outputs), test = planner_specs(planner), rows.self_test
-    for name, text in linked.files.items():
+    for name, text in program.files.items():
         dump.text(name, text)
     dump.text("plan.txt", plan_text(program.plan, [node.name for node in graph.nodes]))
     # What a decision sends is its scores.
     energy = estimate_energy(profile, instructions, sum(spec.nbytes for spec in outputs))
     module = link_module(
-        linked,
+        program,
         profile.core,
         inputs=inputs,
         outputs=outputs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,6 @@ import numpy as np
 import device_profiles
 from device_profiles.energy_model import decision_energy
 from edge_runtime.node.backends import open_backend
-from edge_runtime.planner.amortiser import Amortiser
 from edge_runtime.planner.arithmetic import FixedArithmetic, FloatArithmetic
 from edge_runtime.planner.network import Plans
 from edge_runtime.planner.objectives import co2_kg, cost_usd
@@ -28,10 +27,9 @@ from edge_runtime.planner.sampler import (
     sampler_tables,
 )
 from edge_runtime.planner.samples import sample_arrays
-from edge_runtime.wire.bundle import AMORTISER_ONNX, AMORTISER_TFLITE, ONNX, PLANNER, TFLITE
+from edge_runtime.wire.bundle import PLANNER
 from edge_runtime.wire.image import parse_image
 from edge_runtime.wire.module import parse_module
-from edge_runtime.wire.tensor import TensorSpec
 from export.pipeline import ExportOptions, export_model
 from hil_tests.qemu import board_for, open_qemu
 from jouleloop.errors import BundleError, InputError, MissingFigureError, PlanError
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.planner.network import Network
-    from edge_runtime.planner.sampler import Denoise
     from edge_runtime.wire.bundle import Bundle
     from jouleloop.energy import Energy
 
@@ -140,7 +137,10 @@ def draw_locally(bundle: Bundle, request: Request, progress: Progress | None = N
     is_fixed = record["arithmetic"] == "fixed"
     arithmetic = FixedArithmetic() if is_fixed else FloatArithmetic(np.float32)
     tables = sampler_tables(bundle.card, int(record["steps"]))
-    denoise = _runner(bundle)
+    backend = open_backend(bundle)
+
+    def denoise(rows: NDArray[np.int8]) -> NDArray[np.int8]:
+        return np.stack([backend.infer(row) for row in rows])
 
     def watch(step: int) -> None:
         if progress is not None:
@@ -155,8 +155,7 @@ def draw_locally(bundle: Bundle, request: Request, progress: Progress | None = N
         np.arange(request.count),
         watch,
     )
-    amortiser = _amortiser(bundle, record, network)
-    sampled = finish(Projector(network, arithmetic), coordinates, amortiser)
+    sampled = finish(Projector(network, arithmetic), coordinates)
     return Drawn(network, request, sampled, None, None, None, "LiteRT and NumPy on this machine")
 
 
@@ -251,30 +250,6 @@ def _planner(bundle: Bundle) -> tuple[dict[str, Any], Network]:
         )
     record: dict[str, Any] = json.loads(bundle.file(PLANNER))
     return record, network_of(bundle.card)
-
-
-def _runner(bundle: Bundle) -> Denoise:
-    """A bundle's model on LiteRT, as a function of flat int8 rows."""
-    backend = open_backend(bundle)
-
-    def infer(rows: NDArray[np.int8]) -> NDArray[np.int8]:
-        return np.stack([backend.infer(row) for row in rows])
-
-    return infer
-
-
-def _amortiser(bundle: Bundle, record: dict[str, Any], network: Network) -> Amortiser | None:
-    """The learned projector of a planner's bundle; None where it has the exact one."""
-    edges = record["amortiser"]
-    if edges is None:
-        return None
-    given, made = (TensorSpec.from_record(edges[name]) for name in ("input", "output"))
-    files = {
-        model: bundle.file(name)
-        for model, name in ((ONNX, AMORTISER_ONNX), (TFLITE, AMORTISER_TFLITE))
-    }
-    model = replace(bundle, name="amortiser", inputs=(given,), outputs=(made,), files=files)
-    return Amortiser(network, (given, made), _runner(model))
 
 
 def _stack(plans: list[Plans]) -> Plans:

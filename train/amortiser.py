@@ -1,7 +1,4 @@
-"""A small network in the place of the projection's iterations: it corrects flows in one pass.
-
-It learns what to add to a candidate's flows rather than the flows themselves, so that eight bits
-span the correction alone.
+"""A small network in the place of the projection's iterations: it guesses flows in one pass.
 
 What it guesses keeps no constraint by itself; every plan is finished exactly all the same, by
 settling and completion (`Projector.project(near=...)`, `jl_project_near` on a device). So it can
@@ -19,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 import jouleloop
-from edge_runtime.planner.amortiser import candidate_rows
 from edge_runtime.planner.network import Plans
-from edge_runtime.planner.projection import Effort, Projector
+from edge_runtime.planner.projection import ON, Effort, Projector
 from edge_runtime.planner.residuals import residuals
 from jouleloop.errors import PlanError
 from train.checkpoint import PRODUCER, Card, new_checkpoint, write_checkpoint
@@ -38,17 +34,16 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Rows = NDArray[np.float32]
 
-INPUT, OUTPUT = "candidate", "flow_correction"
+INPUT, OUTPUT = "candidate", "flow_share"
 FAMILY = "amortiser"
 HIDDEN, STEPS, BATCH, LEARNING_RATE = 96, 1500, 128, 2e-3
 HELD_OUT, FEWEST = 0.2, 50
 CALIBRATION_ROWS = 512
-WITHIN = 0.999  # of all corrections keep within the limit that they are cut to
 NEAREST = Effort(2000, 0.0, 1e-9)
 
 
 class Amortiser(nn.Module):
-    """Corrections over the capacity, [n, E], of candidates as `candidate_rows` gives them.
+    """Shares of the largest flows, [n, E], of candidates as `candidate_rows` gives them.
 
     Args:
         edges: of the network.
@@ -61,12 +56,25 @@ class Amortiser(nn.Module):
         self.first = nn.Linear(inputs, HIDDEN)
         self.second = nn.Linear(HIDDEN, HIDDEN)
         self.last = nn.Linear(HIDDEN, edges)
+        self.skip = nn.Linear(inputs, edges)
 
     def forward(self, candidate: Tensor) -> Tensor:
         """[n, E + 3 N] to [n, E]."""
         hidden = torch.relu(self.second(torch.relu(self.first(candidate))))
-        corrections: Tensor = self.last(hidden)
-        return corrections
+        shares: Tensor = self.last(hidden) + self.skip(candidate)
+        return shares
+
+
+def candidate_rows(network: Network, candidate: Plans) -> Rows:
+    """Flows over their largest, storage and exchange over capacity, status; [n, E + 3 N]."""
+    most = np.where(network.flow_max > 0.0, network.flow_max, 1.0)
+    parts = (
+        np.clip(candidate.flows / most, -1.0, 2.0),
+        np.clip(candidate.storage / network.capacity, -2.0, 2.0),
+        np.clip(candidate.exchange / network.capacity, -2.0, 2.0),
+        candidate.status >= ON,
+    )
+    return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -122,11 +130,10 @@ def train_amortiser(
     exact = Projector(network).project(candidate, effort=NEAREST).plans
     kept = round(len(candidate.flows) * (1.0 - HELD_OUT))
     rows = candidate_rows(network, candidate)
+    most = np.where(network.flow_max > 0.0, network.flow_max, 1.0)
     with new_checkpoint(out) as folder, one_thread():
-        wanted = ((exact.flows - candidate.flows) / network.capacity)[:kept]
-        limit = float(np.quantile(np.abs(wanted), WITHIN))
-        corrections = np.clip(wanted, -limit, limit).astype(np.float32)
-        model = _fit(rows[:kept], corrections, seed, steps, progress)
+        shares = (exact.flows / most)[:kept].astype(np.float32)
+        model = _fit(rows[:kept], shares, seed, steps, progress)
         held_out = Plans(*(part[kept:] for part in vars(candidate).values()))
         card = Card(
             name=FAMILY,
@@ -138,23 +145,23 @@ def train_amortiser(
             data_sha256=hashlib.sha256(rows.tobytes()).hexdigest(),
             producer=f"{PRODUCER}{jouleloop.__version__}",
         )
-        calibration = {INPUT: _calibration(model, rows[:kept], limit)}
+        calibration = {INPUT: _calibration(rows[:kept])}
         write_checkpoint(folder, model, (torch.zeros(1, rows.shape[1]),), card, calibration)
     return card
 
 
 def _fit(
     rows: Rows,
-    corrections: Rows,
+    shares: Rows,
     seed: int,
     steps: int,
     progress: Callable[[int, int], None] | None,
 ) -> Amortiser:
-    edges = corrections.shape[1]
+    edges = shares.shape[1]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Amortiser(edges, (rows.shape[1] - edges) // 3)
-    inputs, targets = torch.from_numpy(rows), torch.from_numpy(corrections)
+    inputs, targets = torch.from_numpy(rows), torch.from_numpy(shares)
     optimiser = torch.optim.AdamW(model.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     order = torch.Generator().manual_seed(seed)
@@ -170,15 +177,8 @@ def _fit(
     return model.eval()
 
 
-def _calibration(model: Amortiser, rows: Rows, limit: float) -> Rows:
-    """Rows from everywhere, and for each input those of its smallest and its largest value.
-
-    A candidate that is far off would spend the eight bits of all others on its own correction: of
-    those that want more than `limit` none is kept, and their corrections saturate.
-    """
-    with torch.no_grad():
-        within = (model(torch.from_numpy(rows)).abs().amax(dim=1) <= limit).numpy()
-    rows = rows[within] if within.any() else rows
+def _calibration(rows: Rows) -> Rows:
+    """Rows from everywhere, and for each input those of its smallest and its largest value."""
     everywhere = np.linspace(0, len(rows) - 1, CALIBRATION_ROWS).astype(np.int64)
     kept: Rows = rows[np.concatenate([everywhere, rows.argmin(axis=0), rows.argmax(axis=0)])]
     return kept
@@ -188,11 +188,10 @@ def _metrics(
     network: Network, model: Amortiser, candidate: Plans, nearest: Floats
 ) -> dict[str, Any]:
     with torch.no_grad():
-        rows = torch.from_numpy(candidate_rows(network, candidate))
-        corrections = model(rows).double().numpy()
+        shares = model(torch.from_numpy(candidate_rows(network, candidate))).double().numpy()
     iterated = Projector(network).project(candidate).plans.flows
     guesses = {
-        "amortised": candidate.flows + corrections * network.capacity,
+        "amortised": shares * network.flow_max,
         "candidate": candidate.flows,
         "iterations": iterated,
     }

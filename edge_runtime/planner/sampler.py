@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.planner.amortiser import Amortiser
     from edge_runtime.planner.network import Plans
     from edge_runtime.planner.projection import Projector
     from edge_runtime.wire.tensor import TensorSpec
@@ -157,19 +156,12 @@ def sample_coordinates(
 
 
 def finish(
-    projector: Projector, coordinates: Singles, amortiser: Amortiser | None = None
+    projector: Projector, coordinates: Singles, bounds: NDArray[Any] | None = None
 ) -> Sampled:
-    """Project coordinates, and say what is left.
-
-    Args:
-        projector: in the device's arithmetic.
-        coordinates: in kg and shares, [n, D].
-        amortiser: guesses flows for the projector to finish; None for its own iterations.
-    """
+    """Project coordinates, and say what is left."""
     # In float32, as the device has them.
     candidate = split_plans(projector.network, cast("NDArray[np.float64]", coordinates))
-    near = None if amortiser is None else amortiser.guess(candidate).astype(np.float64)
-    projected = projector.project(candidate, near=near)
+    projected = projector.project(candidate, bounds)
     residual = mass_residual(projector.network, projected.plans)
     return Sampled(projected.plans, residual, projected.switched_on.astype(np.int32))
 

@@ -10,23 +10,23 @@
 
 enum { CONDITION = 2, EMBEDDING = 16 };
 
-/* To a network's input, halves to even. */
-static int8_t quantise(float value, float scale, int32_t zero_point) {
-    float scaled = value / scale;
+/* To the denoiser's input, halves to even. */
+static int8_t quantise(float value) {
+    float scaled = value / JL_INPUT_SCALE;
     scaled = scaled < -512.0f ? -512.0f : scaled > 512.0f ? 512.0f : scaled;
     /* Adding 1.5 * 2^23 leaves no bits for a fraction: the sum is rounded to whole numbers. */
     union {
         float value;
         uint32_t bits;
     } const shifted = {.value = scaled + 12582912.0f};
-    const int32_t whole = (int32_t)(shifted.bits - 0x4B400000u) + zero_point;
+    const int32_t whole = (int32_t)(shifted.bits - 0x4B400000u) + JL_INPUT_ZERO_POINT;
     return (int8_t)(whole < -128 ? -128 : whole > 127 ? 127 : whole);
 }
 
 /* One step from noise towards data. */
 static void denoise(struct jl_sampler_arena *arena, float *state, int32_t step) {
     for (int32_t i = 0; i < JL_PLAN_VALUES; i++) {
-        arena->in[i] = quantise(state[i], JL_INPUT_SCALE, JL_INPUT_ZERO_POINT);
+        arena->in[i] = quantise(state[i]);
     }
     for (int32_t i = 0; i < EMBEDDING; i++) {
         arena->in[JL_PLAN_VALUES + CONDITION + i] = jl_embedding[step * EMBEDDING + i];
@@ -59,51 +59,14 @@ static float residual(const float *plan) {
     return largest / JL_CAPACITY;
 }
 
-#if JL_AMORTISED
-static float clip(float value, float low, float high) {
-    return value < low ? low : value > high ? high : value;
-}
-
-/* Flows near the nearest plan's, as the learned projector guesses them. */
-static void guess_flows(struct jl_amortiser_arena *arena, const float *plan, float *near) {
-    const float *const status = plan + JL_EDGES + 3 * JL_NODES;
-    for (int32_t i = 0; i < JL_EDGES + 2 * JL_NODES; i++) {
-        const float low = i < JL_EDGES ? JL_ROW_FLOW_LOW : -JL_ROW_BOX_LIMIT;
-        const float high = i < JL_EDGES ? JL_ROW_FLOW_HIGH : JL_ROW_BOX_LIMIT;
-        const float value = clip(plan[i] * jl_row_factor[i], low, high);
-        arena->in[i] = quantise(value, JL_ROW_SCALE, JL_ROW_ZERO_POINT);
-    }
-    for (int32_t node = 0; node < JL_NODES; node++) {
-        const float is_on = status[node] >= JL_ON ? 1.0f : 0.0f;
-        arena->in[JL_EDGES + 2 * JL_NODES + node] =
-            quantise(is_on, JL_ROW_SCALE, JL_ROW_ZERO_POINT);
-    }
-    jl_amortise(arena->amortiser, arena->in, arena->out);
-    for (int32_t edge = 0; edge < JL_EDGES; edge++) {
-        const float share = ((float)arena->out[edge] - (float)JL_SHARE_ZERO_POINT) * JL_SHARE_SCALE;
-        near[edge] = plan[edge] + share * JL_CAPACITY;
-    }
-}
-#endif
-
-static int32_t project(struct jl_sampler_memory *memory, float *plan, const float *bounds) {
-#if JL_AMORTISED
-    guess_flows(&memory->guessing, plan, memory->near);
-    return jl_project_near(plan, bounds, memory->near, memory->projection);
-#else
-    return jl_project(plan, bounds, memory->projection);
-#endif
-}
-
 int32_t jl_infer(void *memory, const int8_t *in, int8_t *out) {
     const struct jl_sampler_request *const request = (const void *)in;
     struct jl_sampler_response *const response = (void *)out;
-    struct jl_sampler_memory *const shared = memory;
+    union jl_sampler_memory *const shared = memory;
     float *const plan = response->plan;
     jl_gaussians(request->seed, request->sample, JL_PLAN_VALUES, plan);
     for (int32_t i = 0; i < CONDITION; i++) {
-        shared->sampling.in[JL_PLAN_VALUES + i] =
-            quantise(request->condition[i], JL_INPUT_SCALE, JL_INPUT_ZERO_POINT);
+        shared->sampling.in[JL_PLAN_VALUES + i] = quantise(request->condition[i]);
     }
     for (int32_t step = 0; step < JL_STEPS; step++) {
         denoise(&shared->sampling, plan, step);
@@ -111,7 +74,7 @@ int32_t jl_infer(void *memory, const int8_t *in, int8_t *out) {
     for (int32_t i = 0; i < JL_PLAN_VALUES; i++) {
         plan[i] = plan[i] * jl_std[i] + jl_mean[i];
     }
-    response->status = project(shared, plan, request->bounds);
+    response->status = jl_project(plan, request->bounds, shared->projection);
     response->residual = residual(plan);
     return 0;
 }

@@ -25,29 +25,13 @@ struct jl_sampler_arena {
     _Alignas(16) int8_t out[JL_PLAN_VALUES];
 };
 
-#if JL_AMORTISED
-struct jl_amortiser_arena {
-    _Alignas(16) int8_t amortiser[JL_AMORTISER_ARENA_BYTES];
-    _Alignas(16) int8_t in[JL_EDGES + 3 * JL_NODES];
-    _Alignas(16) int8_t out[JL_EDGES];
-};
-#endif
-
-/** The projection begins when the networks have ended; what was guessed for it stays. */
-struct jl_sampler_memory {
-    union {
-        struct jl_sampler_arena sampling;
-#if JL_AMORTISED
-        struct jl_amortiser_arena guessing;
-#endif
-        _Alignas(16) uint8_t projection[JL_PROJECTION_SCRATCH_BYTES];
-    };
-#if JL_AMORTISED
-    float near[JL_EDGES];
-#endif
+/** The projection begins when the denoiser has ended. */
+union jl_sampler_memory {
+    struct jl_sampler_arena sampling;
+    _Alignas(16) uint8_t projection[JL_PROJECTION_SCRATCH_BYTES];
 };
 
-_Static_assert(sizeof(struct jl_sampler_memory) <= JL_SAMPLER_ARENA_BYTES,
+_Static_assert(sizeof(union jl_sampler_memory) <= JL_SAMPLER_ARENA_BYTES,
                "the arena is smaller than what the sampler keeps there");
 
 /** Made by export/planner/pipeline.py. */
@@ -61,13 +45,6 @@ extern const uint16_t jl_edge_targets[JL_EDGES];
 
 /** The denoiser, int8; generated. */
 int32_t jl_denoise(void *arena, const int8_t *in, int8_t *out);
-
-#if JL_AMORTISED
-extern const float jl_row_factor[JL_EDGES + 2 * JL_NODES]; /* 1 / kg */
-
-/** The learned projector, int8; generated. */
-int32_t jl_amortise(void *arena, const int8_t *in, int8_t *out);
-#endif
 
 /** The module's entry. */
 int32_t jl_infer(void *memory, const int8_t *in, int8_t *out);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +9,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from edge_runtime.wire.bundle import PLANNER
 from export.graph import Rounding
 from export.optimize import Optimize
-from export.planner.choice import ProjectorMode
 from jouleloop.cli.keys import make_first_key
 from jouleloop.cli.output import JsonFlag, console, print_json, progress_bar
 
@@ -62,10 +59,6 @@ def export(
         int | None,
         typer.Option(min=1, help="Denoising steps of a planner; default: the checkpoint's."),
     ] = None,
-    projector: Annotated[
-        ProjectorMode | None,
-        typer.Option(help="Of a planner; auto, the default, takes the cheaper one among equals."),
-    ] = None,
     key: Annotated[
         Path | None, typer.Option(help="Signing key file; default: yours (`jouleloop keys`).")
     ] = None,
@@ -104,7 +97,7 @@ def export(
     if signing_key is None and native is not False and profile.core.kernel_class is not None:
         make_first_key()
     options = ExportOptions(
-        *(rounding, native, budget, dump, optimize, signing_key, steps, projector, security_counter)
+        rounding, native, budget, dump, optimize, signing_key, steps, security_counter
     )
     with progress_bar("export") as progress:
         bundle = export_model(model, profile, options, progress=progress)
@@ -140,14 +133,7 @@ def _record(bundle: Bundle, out: Path) -> dict[str, Any]:
         "outputs": [spec.as_record() for spec in bundle.outputs],
         "files": {name: len(content) for name, content in sorted(bundle.files.items())},
         "cost": bundle.cost,
-    } | _projector(bundle)
-
-
-def _projector(bundle: Bundle) -> dict[str, Any]:
-    """A planner's projector, and why it was chosen; nothing of other models."""
-    if PLANNER not in bundle.files:
-        return {}
-    return {"projector": json.loads(bundle.file(PLANNER))["projector"]}
+    }
 
 
 def _print(bundle: Bundle, out: Path) -> None:
@@ -158,9 +144,6 @@ def _print(bundle: Bundle, out: Path) -> None:
         console.print(_modes(cost))
     console.print(_sizes(cost))
     console.print(_energies(cost))
-    for choice in _projector(bundle).values():
-        console.print(_projectors(choice))
-        console.print(f"projector: {choice['chosen']}, since {escape(choice['reason'])}")
     console.print(f"{escape(str(out))}: {', '.join(sorted(bundle.files))}", soft_wrap=True)
 
 
@@ -221,26 +204,6 @@ def _sizes(cost: dict[str, Any]) -> Table:
         table.add_row("  input and output", f"{ram['input_bytes'] + ram['output_bytes']:,}")
     else:
         table.add_row("native module", "none", "", "LiteRT or ONNX Runtime runs the bundle")
-    return table
-
-
-def _projectors(choice: dict[str, Any]) -> Table:
-    """What each projector takes, and what its plans are worth."""
-    from export.budget import format_joules
-
-    table = Table("projector", "instructions", "modelled", "largest violation", "distance")
-    for name in ("exact", "amortised"):
-        figures = choice[name]
-        if figures is None:
-            continue
-        count, energy = figures["instructions"], figures["energy"]
-        table.add_row(
-            name,
-            "unknown" if count is None else f"{count:,.0f}",
-            "unknown" if energy is None else format_joules(energy["joules"]),
-            f"{figures['violation']:.2g}",
-            f"{figures['distance']:.2g}",
-        )
     return table
 
 

@@ -87,13 +87,5 @@ def test_without_an_amortised_projector() -> None:
     assert choose_projector(ProjectorMode.AUTO, exact, None).mode is ProjectorMode.EXACT
     with pytest.raises(InputError, match="no amortised projector"):
         choose_projector(ProjectorMode.AMORTISED, exact, None)
-    assert "asked for" in choose_projector(ProjectorMode.EXACT, exact, None).reason
     broken = ProjectorFigures(1.0, None, np.nextafter(1e-5, 1.0) * 2, 0.0)
     assert choose_projector(ProjectorMode.AUTO, exact, broken).mode is ProjectorMode.EXACT
-
-
-def test_where_nothing_counts_the_exact_one_is_taken() -> None:
-    uncounted = ProjectorFigures(None, None, 1e-8, 1e-3)
-    choice = choose_projector(ProjectorMode.AUTO, uncounted, uncounted)
-    assert choice.mode is ProjectorMode.EXACT
-    assert "nothing counts" in choice.reason

@@ -169,7 +169,7 @@ def test_no_stack_gets_deeper_than_its_bound(emulator: Emulator, device: SerialD
     with pytest.raises(DeviceRefusedError):
         device.upload_as_is(bytes(altered))
     stack = device.stack()
-    programs = (emulator.firmware.boot.read_bytes(), emulator.firmware.elf(0).read_bytes())
+    programs = (emulator.firmware.start.read_bytes(), emulator.firmware.elf(0).read_bytes())
     bound = bounds(*programs, has_fpu=True, model_bytes=module.stack_bytes)["firmware"]
     assert stack.reserved_bytes == bound.reserved_bytes
     # Close below it: a signature's verification is the deepest chain, and it happened.
@@ -183,7 +183,7 @@ def test_the_boot_loader_s_stack_gets_no_deeper_than_its_bound(tmp_path: Path) -
         image = bytearray(built.image(slot))
         image[-1] ^= 1  # of its signature: the hash is right, so that the signature is verified
         flash[offset : offset + len(image)] = image
-    stack = _stack_after(built.boot, flash, b"no slot holds firmware", tmp_path)
+    stack = _stack_after(built.start, flash, b"no slot holds firmware", tmp_path)
     words = [word for (word,) in struct.iter_unpack("<I", stack)]
     painted = next(k for k, word in enumerate(words) if word != PAINT)
     bound = stack_bounds(BOARD, built)["boot"]

@@ -18,26 +18,12 @@ if TYPE_CHECKING:
 STEPS = (10, 4)
 
 
-def write_planner(
-    folder: Path, nodes: int, edges: int, *, learned_edges: int | None = None
-) -> Network:
-    """Write the checkpoint; returns its network.
-
-    Args:
-        folder: that the checkpoint is to be.
-        nodes: of the network.
-        edges: of the network.
-        learned_edges: of the network that its learned projector knows; None for no such projector.
-    """
+def write_planner(folder: Path, nodes: int, edges: int) -> Network:
+    """Write the checkpoint; returns its network."""
     network = random_network(5, nodes, edges)
     size = edges + 4 * nodes
     rows = np.random.default_rng(6).normal(size=(256, size + 18)).astype(np.float32)
     write_checkpoint(folder, (size + 18, 32, size), rows=rows)
-    if learned_edges is not None:
-        row = learned_edges + 3 * nodes
-        rows = np.random.default_rng(7).uniform(-1.0, 1.0, (256, row)).astype(np.float32)
-        (folder / "amortiser").mkdir()
-        write_checkpoint(folder / "amortiser", (row, 24, learned_edges), rows=rows)
     values = {field.name: getattr(network, field.name) for field in fields(Network)}
     record = {k: v.tolist() if isinstance(v, np.ndarray) else list(v) for k, v in values.items()}
     kept = {steps: np.linspace(1e-3, 1.0, steps + 1) for steps in STEPS}

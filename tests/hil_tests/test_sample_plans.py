@@ -11,9 +11,7 @@ import device_profiles
 from edge_runtime.planner.network import Plans
 from edge_runtime.planner.residuals import residuals
 from edge_runtime.planner.samples import read_samples
-from edge_runtime.wire.bundle import AMORTISER_ONNX, AMORTISER_TFLITE
 from export.pipeline import ExportOptions, export_model
-from export.planner.choice import ProjectorMode
 from hil_tests.sample_plans import (
     Request,
     draw_locally,
@@ -32,16 +30,10 @@ pytestmark = pytest.mark.qemu
 REQUEST = Request(3, (0.2, 0.8), 2**40 + 7)
 
 
-@pytest.mark.parametrize("projector", [ProjectorMode.EXACT, ProjectorMode.AMORTISED])
 @pytest.mark.parametrize("board", ["mps2-an386", "mps2-an385"])
-def test_a_board_draws_the_same_feasible_plans(
-    tmp_path: Path, board: str, projector: ProjectorMode
-) -> None:
-    network = write_planner(tmp_path / "planner", 20, 50, learned_edges=50)
-    options = ExportOptions(projector=projector)
-    bundle = export_model(tmp_path / "planner", device_profiles.load(board), options)
-    is_learned = projector is ProjectorMode.AMORTISED
-    assert ({AMORTISER_ONNX, AMORTISER_TFLITE} <= bundle.files.keys()) == is_learned
+def test_a_board_draws_the_same_feasible_plans(tmp_path: Path, board: str) -> None:
+    network = write_planner(tmp_path / "planner", 20, 50)
+    bundle = export_model(tmp_path / "planner", device_profiles.load(board), ExportOptions())
     here, there = draw_locally(bundle, REQUEST), draw_on_qemu(bundle, REQUEST)
     for name in Plans.__dataclass_fields__:
         np.testing.assert_array_equal(

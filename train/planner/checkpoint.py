@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 import jouleloop
-from edge_runtime.planner.network import Network, Plans
-from edge_runtime.planner.state import split_plans
+from edge_runtime.planner.network import Network
 from train.checkpoint import PRODUCER, Card
 from train.planner.denoiser import CONDITION_SIZE, parameter_count
 from train.planner.sampler import sample
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from train.planner.data import PlanData
-    from train.planner.settings import Fit, Settings
+    from train.planner.settings import Fit
 
 NAME = FAMILY = "planner"
 INPUT, OUTPUT = "state", "x0"
@@ -67,25 +66,6 @@ def calibration_rows(
     chosen = np.unique(np.concatenate([anywhere, rows.argmin(axis=0), rows.argmax(axis=0)]))
     kept: NDArray[np.float32] = rows[chosen]
     return kept
-
-
-def candidates(
-    model: torch.nn.Module, data: PlanData, table: Schedule, settings: Settings
-) -> Plans:
-    """Plans as the sampler leaves them for the projector, under random conditions, kg and shares.
-
-    Args:
-        model: the denoiser.
-        data: of its network.
-        table: K steps.
-        settings: how many, and the seed.
-    """
-    count = settings.fit.amortiser_plans
-    random = torch.Generator().manual_seed(settings.seed)
-    noise = torch.randn(count, data.states.shape[1], generator=random)
-    conditions = torch.rand(count, CONDITION_SIZE, generator=random)
-    drawn = sample(model, table, noise, conditions).double().numpy()
-    return split_plans(data.network, data.normalisation.restore(drawn))
 
 
 def planner_card(

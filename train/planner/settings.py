@@ -26,8 +26,6 @@ class Fit:
         distillation_batch: rows per step of the second part, and a quarter as many plans.
         predicts_noise: learn the noise, as a baseline; not for distillation.
         physics_weight: of the penalty on x0 times ᾱ, as a baseline.
-        amortiser_steps: of the learned projector's training.
-        amortiser_plans: drawn for it to learn from, a fifth of them held out.
     """
 
     hidden: int = 160
@@ -42,8 +40,6 @@ class Fit:
     distillation_batch: int = 512
     predicts_noise: bool = False
     physics_weight: float = 0.0
-    amortiser_steps: int = 3000
-    amortiser_plans: int = 4000
 
 
 @dataclass(frozen=True)

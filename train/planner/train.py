@@ -8,7 +8,6 @@ import json
 import shutil
 import zipfile
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from edge_runtime.planner.network import Network, Plans
 from jouleloop.errors import ScenarioError
 from jouleloop.programs import require_package
 from scenarios.world.generate import make_scenarios
-from train.checkpoint import AMORTISER, Card, new_checkpoint, require_replaceable, write_checkpoint
+from train.checkpoint import Card, new_checkpoint, require_replaceable, write_checkpoint
 from train.planner.data import PlanData, make_plan_data
 from train.planner.pv_network import PERIOD_HOURS, pv_network
 from train.planner.pv_plans import simulate_pv_plans
@@ -66,12 +65,10 @@ def train_planner(
     require_replaceable(out)
     import torch
 
-    from train.amortiser import train_amortiser
     from train.planner.checkpoint import (
         DEFAULT_STEPS,
         INPUT,
         calibration_rows,
-        candidates,
         planner_card,
         schedules,
     )
@@ -94,14 +91,6 @@ def train_planner(
     with new_checkpoint(out) as folder:
         example = torch.zeros(1, rows.shape[1])
         write_checkpoint(folder, model, (example,), card, {INPUT: rows})
-        train_amortiser(
-            data.network,
-            candidates(model, data, tables[DEFAULT_STEPS], settings),
-            folder / AMORTISER,
-            seed=settings.seed,
-            steps=settings.fit.amortiser_steps,
-            progress=None if show is None else partial(show, "learn to project"),
-        )
     shutil.rmtree(work)
     return card
 

@@ -11,14 +11,7 @@ if TYPE_CHECKING:
 
     from train.checkpoint import Card
 
-TINY_FIT = Fit(
-    hidden=24,
-    steps=60,
-    distillation_steps=40,
-    distillation_rows=64,
-    amortiser_steps=40,
-    amortiser_plans=100,
-)
+TINY_FIT = Fit(hidden=24, steps=60, distillation_steps=40, distillation_rows=64)
 TINY = Settings(seed=1, plans=128, fit=TINY_FIT)
 
 
