@@ -114,6 +114,14 @@ MUTANTS = (
         "firmware-revert",
     ),
     Mutant(
+        "hang-taken-for-no-confirmation",
+        "that the watchdog stopped a trial of firmware is not told",
+        "boot/choose.c",
+        "            give_up(&record, jl_trial_end(port));\n",
+        "            give_up(&record, JL_NODE_ERROR_NOT_CONFIRMED);\n",
+        "firmware-revert",
+    ),
+    Mutant(
         "way-back-overwritten",
         "in a trial, the firmware that it falls back to can be replaced",
         "src/firmware.c",
