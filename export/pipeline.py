@@ -34,7 +34,13 @@ from export.budget import (
     check_memory,
     joules_limit,
 )
-from export.cost import count_instructions, estimate_energy, native_cost, portable_cost
+from export.cost import (
+    count_instructions,
+    estimate_energy,
+    layer_costs,
+    native_cost,
+    portable_cost,
+)
 from export.dump import Dump, plan_text
 from export.frontend.read_source import read_source
 from export.golden import Golden, make_golden
@@ -43,6 +49,8 @@ from export.link import link_module
 from export.operator_table import operator_table
 from export.optimize import Optimize
 from export.passes import lower
+from export.planner.amortiser import PART, read_amortiser
+from export.planner.choice import ProjectorMode
 from export.planner.pipeline import (
     planner_arena_bytes,
     planner_files,
@@ -64,16 +72,19 @@ if TYPE_CHECKING:
 
     from device_profiles import DeviceProfile
     from device_profiles.energy_model import DecisionEnergy
+    from edge_runtime.planner.drawing import ProjectionMode
     from edge_runtime.wire.keys import SigningKey
     from export.cost import Cost
     from export.estimate import Count
     from export.frontend.source import Source
     from export.graph import QGraph
     from export.planner.pipeline import Planner, PlannerGolden
+    from export.render.c import Program
 
     Progress = Callable[[int, int], None]
 
 PRODUCER = f"jouleloop {jouleloop.__version__}"
+PLANNER_OPTIONS = ("steps", "projector", "projection")
 STAGES = ("read and quantise", "lower", "render", "golden rows", "native module", "cost")
 # A self-test that exceeds this much of the estimate's upper end runs on a board that is not what
 # the profile says.
@@ -95,6 +106,8 @@ class ExportOptions:
         signing_key: who signs the native module; None takes the key of the user's key folder, and
             makes it where there is none.
         steps: of a planner's sampler; None for the checkpoint's.
+        projector: of a planner, EXACT or AMORTISED; None for the exact one.
+        projection: when a planner projects its plans; None for what the checkpoint says.
         security_counter: of the module's image, 0..2**32 - 1. A device that served a model with a
             higher one refuses it.
     """
@@ -107,6 +120,8 @@ class ExportOptions:
     signing_key: SigningKey | None = None
     steps: int | None = None
     security_counter: int = 0
+    projector: ProjectorMode | None = None
+    projection: ProjectionMode | None = None
 
 
 def export_model(
@@ -148,11 +163,13 @@ def export_model(
     tflite = render_tflite(graph, producer=PRODUCER)
     step.done()
     golden = make_golden(graph, source.rows)
-    planner = _planner(source, graph, profile, options)
+    planner = _planner(model, source, graph, profile, options, dump)
     step.done()
     files = {ONNX: onnx, TFLITE: tflite, GOLDEN: golden.as_npz()}
     if planner is not None:
         files[PLANNER] = planner_record(planner, profile.core)
+        if planner.amortiser is not None:
+            files |= planner.amortiser.files(PRODUCER)
     if signing_key is not None:
         native, cost = _native(graph, profile, options, signing_key, tflite, golden, planner, dump)
         files |= native
@@ -168,17 +185,33 @@ def export_model(
 
 
 def _planner(
-    source: Source, graph: QGraph, profile: DeviceProfile, options: ExportOptions
+    model: Path,
+    source: Source,
+    graph: QGraph,
+    profile: DeviceProfile,
+    options: ExportOptions,
+    dump: Dump,
 ) -> Planner | None:
     """The sampler around the denoiser, where the model is one."""
-    if source.family == PLANNER_FAMILY:
-        return read_planner(source.card, graph, profile.core, options.steps)
-    if options.steps is not None:
+    if source.family != PLANNER_FAMILY:
+        asked = [name for name in PLANNER_OPTIONS if getattr(options, name) is not None]
+        if asked:
+            raise InputError(
+                f"--{asked[0]} belongs to planners; {graph.name} is of the family "
+                f"{source.family or '?'}",
+                hint=f"leave --{asked[0]} out",
+            )
+        return None
+    planner = read_planner(source.card, graph, profile.core, options.steps, options.projection)
+    if options.projector is not ProjectorMode.AMORTISED:
+        return planner
+    if not planner.projections:
         raise InputError(
-            f"--steps belongs to planners; {graph.name} is of the family {source.family or '?'}",
-            hint="leave --steps out",
+            "plans that are not projected have no projector",
+            hint="leave out --projector amortised, or --projection none",
         )
-    return None
+    amortiser = read_amortiser(model, planner.network, profile, options.rounding, dump.graph)
+    return replace(planner, amortiser=amortiser)
 
 
 def _is_native(profile: DeviceProfile, wanted: bool | None) -> bool:
@@ -212,19 +245,32 @@ def _native(
     instructions = count_instructions(program, profile.core)
     (inputs, outputs), test, arena_bytes = module_specs(graph), golden.self_test, None
     rows: PlannerGolden | None = None
+    guess: Program | None = None
+    linked = program
     if planner is not None:
-        instructions = planner_instructions(planner, instructions, profile.core)
-        arena_bytes = planner_arena_bytes(planner, program.plan.arena_bytes)
-        program = replace(program, files=planner_files(planner, program, profile.core))
+        guess = _guess(planner, profile, options, digest.hexdigest())
+        instructions = planner_instructions(
+            planner,
+            instructions,
+            profile.core,
+            None if guess is None else count_instructions(guess, profile.core),
+        )
+        guesser_bytes = 0 if guess is None else guess.plan.arena_bytes
+        arena_bytes = planner_arena_bytes(planner, program.plan.arena_bytes, guesser_bytes)
+        linked = replace(
+            program,
+            files=planner_files(planner, program, profile.core, guess),
+            layers=program.layers + (() if guess is None else guess.layers),
+        )
         rows = planner_golden(planner, graph)
         (inputs, outputs), test = planner_specs(planner), rows.self_test
-    for name, text in program.files.items():
+    for name, text in linked.files.items():
         dump.text(name, text)
     dump.text("plan.txt", plan_text(program.plan, [node.name for node in graph.nodes]))
     # What a decision sends is its scores.
     energy = estimate_energy(profile, instructions, sum(spec.nbytes for spec in outputs))
     module = link_module(
-        program,
+        linked,
         profile.core,
         inputs=inputs,
         outputs=outputs,
@@ -241,6 +287,10 @@ def _native(
         ram = replace(cost.ram, arena_bytes=arena_bytes, arena_lower_bound_bytes=arena_bytes)
         taken, given = sizes
         cost = replace(cost, ram=replace(ram, input_bytes=taken, output_bytes=given))
+    if guess is not None:
+        inference = energy.states.get("inference")
+        more = layer_costs(guess, inference, instructions, profile.core)
+        cost = replace(cost, layers=cost.layers + more)
     version = Version(*map(int, jouleloop.__version__.split(".")[:3]))
     image = make_image(
         module.content,
@@ -257,6 +307,22 @@ def _native(
     if rows is not None:
         files[PIPELINE_GOLDEN] = rows.as_npz()
     return files, cost
+
+
+def _guess(
+    planner: Planner, profile: DeviceProfile, options: ExportOptions, model_sha256: str
+) -> Program | None:
+    """The amortiser as code, where the planner has one."""
+    if planner.amortiser is None:
+        return None
+    return render_c(
+        planner.amortiser.graph,
+        profile.core,
+        producer=PRODUCER,
+        model_sha256=model_sha256,
+        optimize=options.optimize,
+        part=PART,
+    )
 
 
 def _ceiling(profile: DeviceProfile, instructions: Count, energy: DecisionEnergy) -> Ceiling:
