@@ -290,7 +290,8 @@ def _native(
     if guess is not None:
         inference = energy.states.get("inference")
         more = layer_costs(guess, inference, instructions, profile.core)
-        cost = replace(cost, layers=cost.layers + more)
+        named = (replace(layer, name=f"{PART} {layer.name}") for layer in more)
+        cost = replace(cost, layers=(*cost.layers, *named))
     version = Version(*map(int, jouleloop.__version__.split(".")[:3]))
     image = make_image(
         module.content,

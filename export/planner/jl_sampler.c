@@ -70,7 +70,7 @@ static void guess(struct jl_sampler_memory *memory, const float *plan) {
 #endif
 
 #if JL_PROJECTS
-static int32_t project(struct jl_sampler_memory *memory, float *plan, const float *bounds) {
+static int32_t project_plan(struct jl_sampler_memory *memory, float *plan, const float *bounds) {
 #if JL_IS_AMORTISED
     guess(memory, plan);
     return jl_project_near(plan, bounds, memory->near, memory->part.projection);
@@ -93,7 +93,7 @@ static void take_step(struct jl_sampler_memory *memory, const struct jl_sampler_
     }
     if (!is_last) {
         /* Bounds that no plan keeps leave it as it is; the last projection says so. */
-        project(memory, data, request->bounds);
+        project_plan(memory, data, request->bounds);
     }
     for (int32_t i = 0; i < JL_PLAN_VALUES; i++) {
         const float x0 = is_last ? data[i] : (data[i] - jl_mean[i]) / jl_std[i];
@@ -143,7 +143,7 @@ int32_t jl_infer(void *memory_bytes, const int8_t *in, int8_t *out) {
         plan[i] = plan[i] * jl_std[i] + jl_mean[i];
     }
 #if JL_PROJECTS
-    response->status = project(memory, plan, request->bounds);
+    response->status = project_plan(memory, plan, request->bounds);
 #else
     response->status = JL_NOT_PROJECTED;
 #endif

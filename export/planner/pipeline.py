@@ -55,6 +55,17 @@ if TYPE_CHECKING:
 SOURCES = ("jl_random.c", "jl_random.h", "jl_sampler.c", "jl_sampler.h")
 COMPARISONS = "jl_float_compare.c"  # of cores without an FPU
 DENOISER = "jl_denoise"
+# What its functions are for, so that a profiler can say where the instructions went.
+STAGES = {
+    "jl_gaussians": "noise",
+    "jl_infer": "steps",
+    "tell": "steps",
+    "take_step": "steps",
+    "guess": "into and out of the amortiser",
+    "jl_project": "projection",
+    "jl_project_near": "projection",
+    "residual": "projection",
+}
 ALIGNMENT = 16
 GOLDEN_SEED = 20_260_101
 GOLDEN_CONDITIONS = ((0.2, 0.8), (1.0, 0.0), (0.0, 1.0), (0.5, 0.5))

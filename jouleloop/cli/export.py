@@ -65,15 +65,13 @@ def export(
     projector: Annotated[
         ProjectorMode | None,
         typer.Option(
-            help="Of a planner: the exact projection, or one that starts from a learned guess and is "
-            "finished exactly; auto, the default, counts both and takes the winner."
+            help="Of a planner: the exact projection, or one that a learned guess starts and that "
+            "is finished exactly; auto, the default, counts both and takes the winner."
         ),
     ] = None,
     projection: Annotated[
         ProjectionMode | None,
-        typer.Option(
-            help="Of a planner: when plans are projected; default: the checkpoint's, end."
-        ),
+        typer.Option(help="Of a planner: when plans are projected; default: as trained, end."),
     ] = None,
     key: Annotated[
         Path | None, typer.Option(help="Signing key file; default: yours (`jouleloop keys`).")
