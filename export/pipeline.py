@@ -235,35 +235,14 @@ def _native(
 ) -> tuple[dict[str, bytes], Cost]:
     """The module as an image and as the linker's ELF, what runs in it, and what it costs."""
     digest = hashlib.sha256(tflite)
-    program = render_c(
-        graph,
-        profile.core,
-        producer=PRODUCER,
-        model_sha256=digest.hexdigest(),
-        optimize=options.optimize,
-    )
-    instructions = count_instructions(program, profile.core)
-    (inputs, outputs), test, arena_bytes = module_specs(graph), golden.self_test, None
-    rows: PlannerGolden | None = None
-    guess: Program | None = None
-    linked = program
-    if planner is not None:
-        guess = _guess(planner, profile, options, digest.hexdigest())
-        instructions = planner_instructions(
-            planner,
-            instructions,
-            profile.core,
-            None if guess is None else count_instructions(guess, profile.core),
-        )
-        guesser_bytes = 0 if guess is None else guess.plan.arena_bytes
-        arena_bytes = planner_arena_bytes(planner, program.plan.arena_bytes, guesser_bytes)
-        linked = replace(
-            program,
-            files=planner_files(planner, program, profile.core, guess),
-            layers=program.layers + (() if guess is None else guess.layers),
-        )
-        rows = planner_golden(planner, graph)
-        (inputs, outputs), test = planner_specs(planner), rows.self_test
+    program = _render(graph, profile, options, digest.hexdigest())
+    (inputs, outputs), test = module_specs(graph), golden.self_test
+    pipeline = None if planner is None else _pipeline(planner, program, profile, options)
+    if pipeline is not None:
+        (inputs, outputs), test = planner_specs(pipeline.planner), pipeline.rows.self_test
+        linked, instructions = pipeline.linked, pipeline.instructions
+    else:
+        linked, instructions = program, count_instructions(program, profile.core)
     for name, text in linked.files.items():
         dump.text(name, text)
     dump.text("plan.txt", plan_text(program.plan, [node.name for node in graph.nodes]))
@@ -276,54 +255,111 @@ def _native(
         outputs=outputs,
         self_test=test((_ceiling(profile, instructions, energy),)),
         model_sha256=digest.digest(),
-        abi_version=ABI_VERSION if planner is None else PIPELINE_ABI_VERSION,
-        arena_bytes=arena_bytes,
+        abi_version=ABI_VERSION if pipeline is None else PIPELINE_ABI_VERSION,
+        arena_bytes=None if pipeline is None else pipeline.arena_bytes,
     )
     dump.bytes("module.elf", module.elf)
     dump.bytes("module.bin", module.content)
     cost = native_cost(profile, program, module, instructions, energy, options.budget)
-    if cost.ram is not None and arena_bytes is not None:
-        sizes = (sum(spec.nbytes for spec in specs) for specs in (inputs, outputs))
-        ram = replace(cost.ram, arena_bytes=arena_bytes, arena_lower_bound_bytes=arena_bytes)
-        taken, given = sizes
-        cost = replace(cost, ram=replace(ram, input_bytes=taken, output_bytes=given))
-    if guess is not None:
-        inference = energy.states.get("inference")
-        more = layer_costs(guess, inference, instructions, profile.core)
-        named = (replace(layer, name=f"{PART} {layer.name}") for layer in more)
-        cost = replace(cost, layers=(*cost.layers, *named))
-    version = Version(*map(int, jouleloop.__version__.split(".")[:3]))
-    image = make_image(
-        module.content,
-        version=version,
-        signing_key=signing_key,
-        security_counter=options.security_counter,
-    )
     files = {
-        native_name(profile.id): image,
+        native_name(profile.id): _image(module.content, signing_key, options),
         PUBLIC_KEY: signing_key.public.pem,
         native_elf_name(profile.id): module.elf,
         OPERATORS: operator_table(graph, program),
     }
-    if rows is not None:
-        files[PIPELINE_GOLDEN] = rows.as_npz()
+    if pipeline is not None:
+        files[PIPELINE_GOLDEN] = pipeline.rows.as_npz()
+        cost = _pipeline_cost(cost, pipeline, profile)
     return files, cost
 
 
-def _guess(
-    planner: Planner, profile: DeviceProfile, options: ExportOptions, model_sha256: str
-) -> Program | None:
-    """The amortiser as code, where the planner has one."""
-    if planner.amortiser is None:
-        return None
+def _image(module: bytes, signing_key: SigningKey, options: ExportOptions) -> bytes:
+    return make_image(
+        module,
+        version=Version(*map(int, jouleloop.__version__.split(".")[:3])),
+        signing_key=signing_key,
+        security_counter=options.security_counter,
+    )
+
+
+def _render(
+    graph: QGraph, profile: DeviceProfile, options: ExportOptions, sha256: str, part: str = ""
+) -> Program:
     return render_c(
-        planner.amortiser.graph,
+        graph,
         profile.core,
         producer=PRODUCER,
-        model_sha256=model_sha256,
+        model_sha256=sha256,
         optimize=options.optimize,
-        part=PART,
+        part=part,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pipeline:
+    """What a planner's module is made of.
+
+    Args:
+        planner: its sampler.
+        linked: the denoiser, and with it everything else that is compiled.
+        guess: the amortiser, where there is one.
+        arena_bytes: of the whole.
+        instructions: of a whole sample.
+        rows: golden ones.
+    """
+
+    planner: Planner
+    linked: Program
+    guess: Program | None
+    arena_bytes: int
+    instructions: Count
+    rows: PlannerGolden
+
+
+def _pipeline(
+    planner: Planner, program: Program, profile: DeviceProfile, options: ExportOptions
+) -> _Pipeline:
+    guess, taken, arena = None, None, 0
+    if planner.amortiser is not None:
+        sha256 = hashlib.sha256(render_tflite(planner.amortiser.graph, producer=PRODUCER))
+        guess = _render(planner.amortiser.graph, profile, options, sha256.hexdigest(), PART)
+        taken, arena = count_instructions(guess, profile.core), guess.plan.arena_bytes
+    linked = replace(
+        program,
+        files=planner_files(planner, program, profile.core, guess),
+        layers=program.layers + (() if guess is None else guess.layers),
+    )
+    denoiser = count_instructions(program, profile.core)
+    return _Pipeline(
+        planner,
+        linked,
+        guess,
+        planner_arena_bytes(planner, program.plan.arena_bytes, arena),
+        planner_instructions(planner, denoiser, profile.core, taken),
+        planner_golden(planner, program.graph),
+    )
+
+
+def _pipeline_cost(cost: Cost, pipeline: _Pipeline, profile: DeviceProfile) -> Cost:
+    """The cost of a planner's module, from that of its denoiser in it."""
+    if cost.ram is not None:
+        taken, given = (
+            sum(spec.nbytes for spec in specs) for specs in planner_specs(pipeline.planner)
+        )
+        ram = replace(
+            cost.ram,
+            arena_bytes=pipeline.arena_bytes,
+            arena_lower_bound_bytes=pipeline.arena_bytes,
+            input_bytes=taken,
+            output_bytes=given,
+        )
+        cost = replace(cost, ram=ram)
+    if pipeline.guess is None or cost.energy is None:
+        return cost
+    inference = cost.energy.states.get("inference")
+    more = layer_costs(pipeline.guess, inference, pipeline.instructions, profile.core)
+    named = (replace(layer, name=f"{PART} {layer.name}") for layer in more)
+    return replace(cost, layers=(*cost.layers, *named))
 
 
 def _ceiling(profile: DeviceProfile, instructions: Count, energy: DecisionEnergy) -> Ceiling:
