@@ -49,8 +49,10 @@ class PlannerCoefficients:
     high: float
 
 
-WITH_FPU = PlannerCoefficients(70.0, 27.0, 7.0, 56.0, 0.0, 0.0, 0.4, 2.5)
-WITHOUT_FPU = PlannerCoefficients(1500.0, 450.0, 7.0, 56.0, 0.0, 0.0, 0.4, 2.5)
+# Some of them stand in for others: where `guess` is 0 its part is in `finish`.
+ARMV6_M = PlannerCoefficients(3300.0, 1233.0, 44.1, 106.0, 2492.0, 0.0, 0.87, 1.15)
+ARMV7_M = PlannerCoefficients(1829.0, 683.0, 6.9, 63.3, 1548.0, 0.0, 0.87, 1.15)
+WITH_FPU = PlannerCoefficients(121.0, 60.0, 7.4, 79.0, 148.0, 49.0, 0.8, 1.3)
 
 
 def instructions_beside(
@@ -65,12 +67,18 @@ def instructions_beside(
         projections: of one sample.
         is_amortised: they start from a guess, without iterations.
     """
-    of = WITH_FPU if Isa.FPU_SINGLE in core.isa else WITHOUT_FPU
+    of = _coefficients(core)
     count = terms(network, steps=steps, projections=projections, is_amortised=is_amortised)
     value = sum(getattr(of, name) * times for name, times in count.items())
     return Count(
         *(value, of.low * value, of.high * value), "of noise, steps and projection fitted to counts"
     )
+
+
+def _coefficients(core: Core) -> PlannerCoefficients:
+    if Isa.FPU_SINGLE in core.isa:
+        return WITH_FPU
+    return ARMV7_M if Isa.THUMB2 in core.isa else ARMV6_M
 
 
 def terms(
