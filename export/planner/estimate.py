@@ -4,9 +4,11 @@ instructions = coordinates × (noise + steps × step)
              + projections × (iterations × (nodes² × product + coordinates × rest)
                               + coordinates × finish + amortised × coordinates × guess)
 
-The coefficients were fitted to counts by QEMU; `python -m benchmarks planner_estimate` fits them
-again. Settling takes what it takes, so a sample may be off by the factors `low` to `high`: the
-widest of the fit and a tenth more.
+`python -m benchmarks planner_estimate` counts on QEMU and fits the coefficients again. Those of
+Armv6-M and Armv7-M are its fit to planners with random weights and 5 to 20 nodes (counted over
+fitted: 0.97 to 1.05); `low` and `high` are that and a tenth more. Those with an FPU are counts by
+stage (`jouleloop profile`) of one trained planner of 20 nodes on a Cortex-M4F, so their interval is
+wider; a Cortex-M55, which was not counted, gets the same.
 """
 
 from __future__ import annotations
