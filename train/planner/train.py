@@ -88,7 +88,7 @@ def train_planner(
     metrics = evaluate(model, data, tables, settings.seed)
     metrics["intervals"] = calibrate_intervals(model, data, tables[DEFAULT_STEPS], settings.seed)
     card = planner_card(data, settings.fit, tables, metrics, settings.seed)
-    rows = calibration_rows(model, data, tables, settings.seed)
+    rows = calibration_rows(model, data.states.shape[1], tables, settings.seed)
     with new_checkpoint(out) as folder:
         example = torch.zeros(1, rows.shape[1])
         write_checkpoint(folder, model, (example,), card, {INPUT: rows})
