@@ -7,6 +7,7 @@ plus edges (plus ticks × scenarios for the law).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,16 @@ class SegmentSum:
         for column in range(rows.shape[1]):
             total[:, column] = np.bincount(self._segment, rows[:, column], self._count)
         return total
+
+
+def take_rows(table: Floats, rows: Integers) -> Floats:
+    """Rows of a table [n, c] that is ordered by columns; several times faster than indexing.
+
+    >>> take_rows(np.array([[1.0, 2.0], [3.0, 4.0]], order="F"), np.array([1])).tolist()
+    [[3.0, 4.0]]
+    """
+    taken: Floats = np.take(table.T, rows, axis=1).T
+    return taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +168,17 @@ class World:
     def kind(self, name: str) -> Integers:
         """Nodes of a kind."""
         return self.of_kind[KIND[name]]
+
+    @cached_property
+    def factory_scenario(self) -> Integers:
+        """Scenario of every manufacturer, [f]."""
+        owner: Integers = self.scenario[self.kind("manufacturing")]
+        return owner
+
+    @cached_property
+    def factory_recipe(self) -> Floats:
+        """Share of each material in what every manufacturer makes, [f, m]."""
+        return np.asfortranarray(self.recipe[self.factory_scenario])
 
     def sum_nodes(self, values: Floats) -> Floats:
         """Sum node values [n, ...] by scenario, [b, ...]."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scenarios.world.arrays import take_rows
 from scenarios.world.graph import MANUFACTURING_YIELD, sibling_shares
 from scenarios.world.state import MASS, QUALITY, SECONDARY
 
@@ -75,7 +76,7 @@ def make_and_order(
     by_node = slower[world.scenario]
     made, residue = _make(view, plan, by_node, sent)
     material = plan.ordered * by_node[mines.source][:, None]
-    sent[mines.edges, MASS] += material
+    sent.T[MASS, mines.edges] += material.T
     sent[mines.edges, QUALITY] += material.sum(axis=1)
     content = world.law.recycled_content[view.tick] > 0
     capped = np.isfinite(world.law.carbon_cap[view.tick])
@@ -101,8 +102,8 @@ def _plan(view: View, limit: Floats, cover_ticks: Floats, sent: Floats) -> tuple
     """What factories would do were there no cap; and what they would take were there no law."""
     world, stock = view.world, view.state.stock
     factories = world.kind("manufacturing")
-    recipe = world.recipe[world.scenario[factories]]
-    held = stock[factories]
+    recipe = world.factory_recipe
+    held = take_rows(stock, factories)
     with np.errstate(divide="ignore", invalid="ignore"):
         scarcest = np.where(recipe > 0, held[:, MASS] / recipe, np.inf).min(axis=1)
     most = np.minimum(limit[factories], np.maximum(0.0, scarcest))
@@ -113,20 +114,20 @@ def _plan(view: View, limit: Floats, cover_ticks: Floats, sent: Floats) -> tuple
     pulled = missing[edges.target] * sibling_shares(
         edges.target, world.nodes, by_node[edges.source]
     )
-    desired = edges.by_source(pulled)[factories] / MANUFACTURING_YIELD
+    desired = np.bincount(edges.place, pulled, len(factories)) / MANUFACTURING_YIELD
     wished = np.minimum(most, desired)
-    level = world.law.recycled_content[view.tick][world.scenario[factories]]
+    level = world.law.recycled_content[view.tick][world.factory_scenario]
     vouched = np.where(level > 0, held[:, SECONDARY] / np.where(level > 0, level, 1.0), np.inf)
     taken = np.minimum(wished, vouched)
     mines, back = (world.stage(kind, "manufacturing") for kind in ("extraction", "recycling"))
-    coming = back.by_target(sent[back.edges, MASS])
+    coming = back.by_target(take_rows(sent[:, MASS], back.edges))
     cover = (cover_ticks * world.nominal)[factories, None] * recipe
     order = np.maximum(0.0, cover - (held[:, MASS] - taken[:, None] * recipe) - coming[factories])
     order = np.where(view.capacity[factories, None] > 0, order, 0.0) * view.available[factories]
     wanted = np.zeros((world.nodes, recipe.shape[1]), order="F")
-    wanted[factories] = order
+    wanted.T[:, factories] = order.T
     from_mine = sibling_shares(mines.target, world.nodes, limit[mines.source])
-    ordered = (wanted.T[:, mines.target] * from_mine).T
+    ordered = take_rows(wanted, mines.target) * from_mine[:, None]
     asked = mines.by_source(ordered.sum(axis=1))
     granted = np.minimum(1.0, limit / np.where(asked > 0, asked, 1.0))
     return _Plan(pulled, taken, ordered * granted[mines.source][:, None]), wished
@@ -135,8 +136,8 @@ def _plan(view: View, limit: Floats, cover_ticks: Floats, sent: Floats) -> tuple
 def _coming_to_use(world: World, sent: Floats) -> Floats:
     """Used products that were sent to every node this tick, kg, [n]."""
     reused, remade = (world.stage(kind, "use") for kind in ("collection", "remanufacturing"))
-    coming = reused.by_target(sent[reused.edges, MASS].sum(axis=1))
-    coming += remade.by_target(sent[remade.edges, MASS].sum(axis=1))
+    coming = reused.by_target(take_rows(sent[:, MASS], reused.edges).sum(axis=1))
+    coming += remade.by_target(take_rows(sent[:, MASS], remade.edges).sum(axis=1))
     return coming
 
 
@@ -144,24 +145,26 @@ def _make(view: View, plan: _Plan, slower: Floats, sent: Floats) -> tuple[Floats
     """Turn material into products on their way to use; returns (made kg [f], residue [n, m])."""
     world, stock = view.world, view.state.stock
     factories = world.kind("manufacturing")
-    recipe = world.recipe[world.scenario[factories]]
+    recipe = world.factory_recipe
     taken = plan.taken * slower[factories]
-    total = stock[factories, MASS].sum(axis=1)
+    held = take_rows(stock, factories)
+    total = held[:, MASS].sum(axis=1)
     share = taken / np.where(total > 0, total, 1.0)
-    level = world.law.recycled_content[view.tick][world.scenario[factories]]
+    level = world.law.recycled_content[view.tick][world.factory_scenario]
     secondary = np.minimum(
-        stock[factories, SECONDARY],
-        np.maximum(level * taken, share * stock[factories, SECONDARY]),
+        held[:, SECONDARY], np.maximum(level * taken, share * held[:, SECONDARY])
     )
     rows = np.zeros((len(factories), stock.shape[1]), order="F")
-    rows[:, MASS] = np.minimum(taken[:, None] * recipe, stock[factories, MASS])
-    rows[:, QUALITY] = share * stock[factories, QUALITY]
+    rows[:, MASS] = np.minimum(taken[:, None] * recipe, held[:, MASS])
+    rows[:, QUALITY] = share * held[:, QUALITY]
     rows[:, SECONDARY] = secondary
-    stock[factories] -= rows
+    stock.T[:, factories] = (held - rows).T
     residue = np.zeros((world.nodes, recipe.shape[1]), order="F")
-    residue[factories] = rows[:, MASS] * (1.0 - MANUFACTURING_YIELD)
+    residue.T[:, factories] = (rows[:, MASS] * (1.0 - MANUFACTURING_YIELD)).T
     rows *= MANUFACTURING_YIELD
     edges = world.stage("manufacturing", "use")
     part = sibling_shares(edges.source, world.nodes, plan.pulled)
-    sent.T[:, edges.edges] = rows.T[:, edges.place] * part
+    parts = np.take(rows.T, edges.place, axis=1)
+    parts *= part
+    sent.T[:, edges.edges] = parts
     return rows[:, MASS].sum(axis=1), residue

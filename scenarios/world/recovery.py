@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scenarios.world.arrays import take_rows
 from scenarios.world.graph import DISASSEMBLY_YIELD, RECYCLING_YIELD, REMANUFACTURING_YIELD
 from scenarios.world.state import MASS, QUALITY, SECONDARY, TO_REMANUFACTURE, TO_REUSE
 from scenarios.world.values import QUALITY_LOSS
@@ -56,11 +57,11 @@ def recover(
     for kind in BACK:
         nodes = world.kind(kind)
         share = np.minimum(1.0, amount[nodes] / np.maximum(waiting[nodes], 1e-300))
-        taken[kind] = (state.stock.T[:, nodes] * share).T
+        held = take_rows(state.stock, nodes)
+        taken[kind] = held * share[:, None]
         # A node that is emptied is empty: no residue of rounding.
-        state.stock[nodes] = np.where(
-            (share >= 1.0)[:, None], 0.0, state.stock[nodes] - taken[kind]
-        )
+        kept = np.where((share >= 1.0)[:, None], 0.0, held - taken[kind])
+        state.stock.T[:, nodes] = kept.T
     _collect(world, taken["collection"], sent)
     _disassemble(world, taken["disassembly"], sent, disposed)
     _remanufacture(world, taken["remanufacturing"], sent, disposed)
@@ -72,7 +73,9 @@ def recover(
 def _push(world: World, stage: tuple[str, str], rows: Floats, sent: Floats) -> None:
     """Send each source's row over the edges of a stage, by share."""
     edges = world.stage(*stage)
-    sent.T[:, edges.edges] = rows.T[:, edges.place] * edges.share
+    parts = np.take(rows.T, edges.place, axis=1)
+    parts *= edges.share
+    sent.T[:, edges.edges] = parts
 
 
 def _split(rows: Floats, column: int) -> Floats:
@@ -125,4 +128,4 @@ def _recycle(world: World, taken: Floats, sent: Floats, disposed: Floats) -> Non
 
 
 def _dispose(nodes: Integers, taken: Floats, made: Floats, disposed: Floats) -> None:
-    disposed[nodes] += taken[:, MASS] - made[:, MASS]
+    disposed.T[:, nodes] += (taken[:, MASS] - made[:, MASS]).T

@@ -1,4 +1,4 @@
-"""The contract on ranges: calibrated on a whole trajectory they hold it, on one end they do not."""
+"""The contract on ranges: of the whole trajectory they hold it, of one end they do not."""
 
 from __future__ import annotations
 

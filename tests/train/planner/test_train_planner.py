@@ -20,7 +20,7 @@ from export.graph import Rounding
 from jouleloop.errors import EXIT_USER, InputError
 from tests.train.planner.ranges import LEFT_OUT, held_out_steps, left_out
 from tests.train.planner.tiny import TINY, tiny_planner
-from train.checkpoint import CALIBRATION, CARD, PROGRAM
+from train.checkpoint import AMORTISER, CALIBRATION, CARD, PROGRAM
 from train.planner.quantised import load_denoiser
 from train.planner.schedule import Schedule
 from train.planner.settings import Settings
@@ -54,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 def test_the_folder_holds_a_checkpoint_and_nothing_beside_it(trained: Trained) -> None:
     out, record = trained
-    assert {entry.name for entry in out.iterdir()} == {PROGRAM, CARD, CALIBRATION}
+    assert {entry.name for entry in out.iterdir()} == {PROGRAM, CARD, CALIBRATION, AMORTISER}
     assert [entry.name for entry in out.parent.iterdir()] == ["planner"]
     assert json.loads((out / CARD).read_text(encoding="utf-8")) == json.loads(json.dumps(record))
 
