@@ -19,8 +19,16 @@ from scenarios.world.graph import (
     Integers,
     Topology,
     nominal_loads,
-    sibling_shares,
     sum_by,
+)
+from scenarios.world.layout import (
+    Hauls,
+    Makers,
+    Members,
+    StageEdges,
+    WayBack,
+    build_hauls,
+    build_stages,
 )
 from scenarios.world.law import Law, build_law
 from scenarios.world.products import BILL_KG, MASS_KG, MATERIALS, PRICE_USD, PRODUCT_INDEX
@@ -51,29 +59,6 @@ class SegmentSum:
         for column in range(rows.shape[1]):
             total[:, column] = np.bincount(self._segment, rows[:, column], self._count)
         return total
-
-
-@dataclass(frozen=True, eq=False)
-class StageEdges:
-    """Edges of one stage.
-
-    Args:
-        edges: their numbers, int64 [k].
-        source: node that each leaves.
-        target: node that each reaches.
-        place: of each one's source among the nodes of its kind, int64 [k].
-        share: of what the source sends over this stage, in proportion to the targets' capacity.
-        by_source: sums over edges of the same source.
-        by_target: sums over edges of the same target.
-    """
-
-    edges: Integers
-    source: Integers
-    target: Integers
-    place: Integers
-    share: Floats
-    by_source: SegmentSum
-    by_target: SegmentSum
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +96,10 @@ class World:
         distance: km, [e].
         stages: edges by stage, in the order of STAGES.
         of_kind: nodes by kind, in the order of KINDS.
+        hauls: all edges in the order of stages, in which a step works.
+        makers: factories.
+        mines: nodes that extract.
+        way_back: from collection to recycling.
         inflow: sums edges by target.
         outflow: sums edges by source.
         law: levels of all policies.
@@ -135,6 +124,10 @@ class World:
     distance: Floats
     stages: tuple[StageEdges, ...]
     of_kind: tuple[Integers, ...]
+    hauls: Hauls
+    makers: Makers
+    mines: Members
+    way_back: WayBack
     inflow: SegmentSum
     outflow: SegmentSum
     law: Law
@@ -195,6 +188,12 @@ def build_world(scenarios: Sequence[Scenario]) -> World:
     scenario = np.repeat(np.arange(len(scenarios)), np.diff(first_node))
     ratio = np.array([s.returns.ratio for s in scenarios])
     source, target = topology.source, topology.target
+    distance = np.array([edge.distance_km for s in scenarios for edge in s.edges])
+    recipe = np.stack([recipe_of(s) for s in scenarios])
+    nominal = nominal_loads(topology, capacity, demand, ratio[scenario])
+    of_kind = tuple(np.flatnonzero(topology.kind == kind) for kind in KIND.values())
+    stages = build_stages(topology, of_kind, capacity)
+    members = {name: Members(of_kind[KIND[name]], scenario, carbon) for name in KIND}
     return World(
         scenarios=tuple(scenarios),
         ticks=ticks,
@@ -207,13 +206,17 @@ def build_world(scenarios: Sequence[Scenario]) -> World:
         energy=energy,
         carbon=carbon,
         demand=demand,
-        nominal=nominal_loads(topology, capacity, demand, ratio[scenario]),
+        nominal=nominal,
         ratio=ratio,
-        recipe=np.stack([recipe_of(s) for s in scenarios]),
+        recipe=recipe,
         price_per_kg=np.array([price_of(s) for s in scenarios]),
-        distance=np.array([edge.distance_km for s in scenarios for edge in s.edges]),
-        stages=tuple(_stage(topology, capacity, number) for number in range(len(STAGE))),
-        of_kind=tuple(np.flatnonzero(topology.kind == kind) for kind in KIND.values()),
+        distance=distance,
+        stages=stages,
+        of_kind=of_kind,
+        hauls=build_hauls(stages, distance, scenario),
+        makers=Makers(members["manufacturing"], recipe, nominal),
+        mines=members["extraction"],
+        way_back=WayBack(of_kind, stages, scenario, carbon),
         inflow=SegmentSum(target, len(capacity)),
         outflow=SegmentSum(source, len(capacity)),
         law=build_law(scenarios, ticks),
@@ -253,18 +256,6 @@ def _topology(scenarios: Sequence[Scenario], first_node: Integers) -> Topology:
     number = {stage: index for index, stage in enumerate(STAGE)}
     stage = [number[kind[a], kind[b]] for a, b in ends]
     return Topology(np.array(kind), source, target, np.array(stage))
-
-
-def _stage(topology: Topology, capacity: Floats, stage: int) -> StageEdges:
-    edges = np.flatnonzero(topology.stage == stage)
-    # A file may list its edges in any order; a draw by share wants those of a source together.
-    edges = edges[np.lexsort((topology.target[edges], topology.source[edges]))]
-    source, target = topology.source[edges], topology.target[edges]
-    place = np.searchsorted(np.flatnonzero(topology.kind == KIND[STAGES[stage][0]]), source)
-    nodes = len(topology.kind)
-    share = sibling_shares(source, nodes, capacity[target])
-    by_source, by_target = SegmentSum(source, nodes), SegmentSum(target, nodes)
-    return StageEdges(edges, source, target, place, share, by_source, by_target)
 
 
 def _disruptions(scenarios: Sequence[Scenario], first_node: Integers) -> list[Interval]:
