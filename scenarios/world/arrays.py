@@ -6,7 +6,7 @@ plus edges (plus ticks × scenarios for the law).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,6 +104,8 @@ class World:
         outflow: sums edges by source.
         law: levels of all policies.
         disruptions: what fails and when.
+        turns: ticks at which something fails or recovers, ascending.
+        weather: what `conditions` found last, by its place among the turns.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -132,6 +134,8 @@ class World:
     outflow: SegmentSum
     law: Law
     disruptions: tuple[Interval, ...]
+    turns: tuple[int, ...]
+    weather: dict[int, tuple[Floats, Floats, Floats]] = field(default_factory=dict)
 
     @property
     def nodes(self) -> int:
@@ -190,6 +194,7 @@ def build_world(scenarios: Sequence[Scenario]) -> World:
     source, target = topology.source, topology.target
     distance = np.array([edge.distance_km for s in scenarios for edge in s.edges])
     recipe = np.stack([recipe_of(s) for s in scenarios])
+    disruptions = tuple(_disruptions(scenarios, first_node))
     nominal = nominal_loads(topology, capacity, demand, ratio[scenario])
     of_kind = tuple(np.flatnonzero(topology.kind == kind) for kind in KIND.values())
     stages = build_stages(topology, of_kind, capacity)
@@ -220,7 +225,8 @@ def build_world(scenarios: Sequence[Scenario]) -> World:
         inflow=SegmentSum(target, len(capacity)),
         outflow=SegmentSum(source, len(capacity)),
         law=build_law(scenarios, ticks),
-        disruptions=tuple(_disruptions(scenarios, first_node)),
+        disruptions=disruptions,
+        turns=tuple(sorted({tick for d in disruptions for tick in (d.start, d.end)})),
     )
 
 

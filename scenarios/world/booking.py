@@ -102,7 +102,7 @@ def _money(view: View, flows: Tick, executed: Integers, use: _UseOfMoney) -> Flo
     sold = sales_usd(view.product, view.quality)[rows, executed]
     handled = handling_usd(view.product, view.quality)[rows, executed]
     mines = world.mines
-    bought = MATERIAL_USD_PER_KG @ flows.extracted.T[:, mines.nodes]
+    bought = MATERIAL_USD_PER_KG @ flows.extracted.T.take(mines.nodes, axis=1)
     law, tick = world.law, view.tick
     taxes = (
         law.carbon_tax[tick] * use.carbon_kg

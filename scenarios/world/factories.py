@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scenarios.world.graph import MANUFACTURING_YIELD, sibling_shares, sum_by
-from scenarios.world.layout import sum_columns
+from scenarios.world.layout import put_columns, sum_columns
 from scenarios.world.state import MASS, QUALITY, SECONDARY, TO_REUSE
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def make_and_order(
     at_mines = slower[mines.scenario]
     tick.throughput[makers.nodes] = plan.taken * slower[makers.scenario]
     tick.throughput[mines.nodes] = mined_kg * at_mines
-    tick.extracted.T[:, mines.nodes] = plan.mined * at_mines
+    put_columns(tick.extracted.T, mines.nodes, plan.mined * at_mines)
     _haul_material(world, plan.ordered, at_mines, tick.sent)
     made = _make(view, plan, slower[makers.scenario], tick)
     content = world.law.recycled_content[view.tick] > 0
@@ -89,7 +89,7 @@ def make_and_order(
 def _plan(view: View, limit: Floats, cover_ticks: Floats, sent: Floats) -> _Plan:
     """What factories would do were there no cap."""
     world, makers = view.world, view.world.makers
-    held = view.state.stock.T[:TO_REUSE, makers.nodes]
+    held = view.state.stock.T[:TO_REUSE].take(makers.nodes, axis=1)
     pulled, wished = _pull(view, limit, held, sent)
     level = world.law.recycled_content[view.tick][makers.scenario]
     vouched = np.where(level > 0, held[SECONDARY] / np.where(level > 0, level, 1.0), np.inf)
@@ -164,8 +164,8 @@ def _make(view: View, plan: _Plan, slower: Floats, tick: Tick) -> Floats:
     used[SECONDARY] = np.minimum(
         held[SECONDARY], np.maximum(level * taken, share * held[SECONDARY])
     )
-    view.state.stock.T[:TO_REUSE, makers.nodes] = held - used
-    tick.disposed.T[:, makers.nodes] = used[MASS] * (1.0 - MANUFACTURING_YIELD)
+    put_columns(view.state.stock.T[:TO_REUSE], makers.nodes, held - used)
+    put_columns(tick.disposed.T, makers.nodes, used[MASS] * (1.0 - MANUFACTURING_YIELD))
     used *= MANUFACTURING_YIELD
     edges = world.stage("manufacturing", "use")
     part = sibling_shares(edges.place, len(taken), plan.pulled)

@@ -195,3 +195,9 @@ def sum_columns(segment: Integers, columns: Floats, segments: int) -> Floats:
     for sums, column in zip(total, columns, strict=True):
         sums[:] = np.bincount(segment, column, segments)
     return total
+
+
+def put_columns(table: Floats, places: Integers, columns: Floats) -> None:
+    """Write columns [c, k] to places of a table [c, n]; row by row, which NumPy does fastest."""
+    for row, column in zip(table, columns, strict=True):
+        row[places] = column

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scenarios.world.layout import put_columns
 from scenarios.world.state import MASS, QUALITY, SECONDARY, TO_REMANUFACTURE, TO_REUSE
 from scenarios.world.values import QUALITY_LOSS
 
@@ -49,9 +50,9 @@ def recover(world: World, state: State, limit: Floats, tick: Tick) -> Floats:
     held -= taken
     # A node that is emptied is empty: no residue of rounding.
     held *= ~(share >= 1.0)
-    stock[:, back.nodes] = held
+    put_columns(stock, back.nodes, held)
     made = _transform(world, taken)
-    tick.disposed.T[:, back.nodes] = taken[MASS] - made[MASS]
+    put_columns(tick.disposed.T, back.nodes, taken[MASS] - made[MASS])
     _send_on(world, taken, made, tick.sent)
     left: Floats = np.maximum(0.0, cap - emitted)
     return left

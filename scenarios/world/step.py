@@ -10,7 +10,7 @@ import numpy as np
 from scenarios.world.booking import book_tick
 from scenarios.world.comply import check_action, comply
 from scenarios.world.factories import make_and_order
-from scenarios.world.layout import sum_columns
+from scenarios.world.layout import put_columns, sum_columns
 from scenarios.world.ledger import close_ledger
 from scenarios.world.products import BILL_KG, TRANSITIONS, Disposition, MaterialState
 from scenarios.world.recovery import recover
@@ -76,7 +76,7 @@ def open_tick(world: World, items: Items, state: State) -> Opening:
     state.stock.T[:] += came
     use = world.kind("use")
     delivered = np.zeros(world.nodes)
-    delivered[use] = came[MASS, use].sum(axis=0)
+    delivered[use] = came[MASS].sum(axis=0)[use]
     capacity, available, wanted = conditions(world, state.tick)
     state.backlog = state.backlog + wanted - delivered
     now, leaving = _look(world, items, state)
@@ -147,7 +147,7 @@ def _look(world: World, items: Items, state: State) -> tuple[Integers, Floats]:
     now = state.returning()
     place = world.stage("use", "collection").place
     leaving = _mass_by_place(world, items, now, place[items.gate[now]])
-    short: Flags = (leaving > state.stock.T[MASS, world.kind("use")]).any(axis=0)
+    short: Flags = (leaving > state.stock.T[MASS].take(world.kind("use"), axis=1)).any(axis=0)
     if short.any():
         late = short[place[items.gate[now]]]
         state.come_back(now[late], np.full(int(late.sum()), state.tick + 1))
@@ -166,7 +166,7 @@ def _send_back(opening: Opening, executed: Integers, tick: Tick) -> None:
     view, stock = opening.view, opening.view.state.stock.T
     world, items, now = view.world, view.items, view.now
     stage, use = world.stage("use", "collection"), world.kind("use")
-    held = stock[:TO_REUSE, use]
+    held = stock[:TO_REUSE].take(use, axis=1)
     total = held[MASS].sum(axis=0)
     safe_total = np.where(total > 0, total, 1.0)
     gone = opening.leaving.sum(axis=0)
@@ -174,12 +174,13 @@ def _send_back(opening: Opening, executed: Integers, tick: Tick) -> None:
     held[QUALITY:] *= 1.0 - np.minimum(gone / safe_total, 1.0)
     secondary = np.minimum(1.0, held[SECONDARY] / np.maximum(safe_total - gone, 1e-300))
     held[MASS] -= opening.leaving
-    stock[:TO_REUSE, use] = held
+    put_columns(stock[:TO_REUSE], use, held)
     gate = items.gate[now]
     place = stage.place[gate]
     thrown = executed == Disposition.DISPOSE
     lost = now[thrown]
-    tick.disposed.T[:, use] = _mass_by_place(world, items, lost, place[thrown])
+    if len(lost):
+        put_columns(tick.disposed.T, use, _mass_by_place(world, items, lost, place[thrown]))
     rows = np.empty((COLUMNS, len(now)))
     rows[MASS] = _BILLS[:, view.product] * ~thrown
     mass = items.mass_kg(now) * ~thrown
