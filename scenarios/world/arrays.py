@@ -21,6 +21,7 @@ from scenarios.world.graph import (
     nominal_loads,
     sum_by,
 )
+from scenarios.world.law import Law, build_law
 from scenarios.world.layout import (
     Hauls,
     Makers,
@@ -30,7 +31,6 @@ from scenarios.world.layout import (
     build_hauls,
     build_stages,
 )
-from scenarios.world.law import Law, build_law
 from scenarios.world.products import BILL_KG, MASS_KG, MATERIALS, PRICE_USD, PRODUCT_INDEX
 from scenarios.world.schema import STAGES
 

@@ -35,8 +35,15 @@ class Production:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """Kilograms: stocks [TO_REUSE, f], products pulled per edge, products wished and material taken
-    per factory, material ordered per edge [m, e] and per mine [m, x].
+    """What factories and mines would do, kg.
+
+    Args:
+        held: stocks of factories, [TO_REUSE, f].
+        pulled: products over every edge to use.
+        wished: material that each factory would take were there no law, [f].
+        taken: material that it takes, [f].
+        ordered: material over every edge from a mine, [m, e].
+        mined: the same by mine, [m, x].
     """
 
     held: Floats
@@ -103,7 +110,9 @@ def _plan(view: View, limit: Floats, cover_ticks: Floats, sent: Floats) -> _Plan
     asked = sum_by(mines.place, ordered.sum(axis=0), len(sources))
     granted = np.minimum(1.0, limit[sources] / np.where(asked > 0, asked, 1.0))
     ordered *= granted[mines.place]
-    return _Plan(held, pulled, wished, taken, ordered, sum_columns(mines.place, ordered, len(sources)))
+    return _Plan(
+        held, pulled, wished, taken, ordered, sum_columns(mines.place, ordered, len(sources))
+    )
 
 
 def _pull(view: View, limit: Floats, held: Floats, sent: Floats) -> tuple[Floats, Floats]:

@@ -169,9 +169,7 @@ def build_stages(
         share = sibling_shares(source, len(topology.kind), capacity[target])
         span = slice(begin, begin + len(edges))
         begin = span.stop
-        stages.append(
-            StageEdges(edges, span, source, target, place[source], place[target], share)
-        )
+        stages.append(StageEdges(edges, span, source, target, place[source], place[target], share))
     return tuple(stages)
 
 

@@ -104,7 +104,11 @@ def close_tick(opening: Opening, action: Action) -> Flows:
     stocks = opening.before, state.stock[:, MASS]
     close_ledger(world, state.tick, stocks, opening.came, tick)
     flows = book_tick(
-        view, opening.delivered, tick, (action.dispositions, executed), made.made_kg,
+        view,
+        opening.delivered,
+        tick,
+        (action.dispositions, executed),
+        made.made_kg,
         (violations + made.violations, constrained + made.constrained),
     )
     state.hauls = tick.sent
@@ -147,7 +151,8 @@ def _look(world: World, items: Items, state: State) -> tuple[Integers, Floats]:
     now = state.returning()
     place = world.stage("use", "collection").place
     leaving = _mass_by_place(world, items, now, place[items.gate[now]])
-    short: Flags = (leaving > state.stock.T[MASS].take(world.kind("use"), axis=1)).any(axis=0)
+    there = state.stock.T[MASS].take(world.kind("use"), axis=1)
+    short: Flags = np.asarray((leaving > there).any(axis=0))
     if short.any():
         late = short[place[items.gate[now]]]
         state.come_back(now[late], np.full(int(late.sum()), state.tick + 1))
