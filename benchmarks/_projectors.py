@@ -9,6 +9,7 @@ import numpy as np
 
 import device_profiles
 from device_profiles.energy_model import inference_energy
+from edge_runtime.planner.amortiser import candidate_rows, moved_flows
 from edge_runtime.planner.network import Plans
 from edge_runtime.planner.projection import Effort, Projector
 from edge_runtime.planner.residuals import residuals
@@ -22,7 +23,6 @@ from hil_tests.profile_bundle import profile_bundle
 from hil_tests.profiler import CodeMap, attribute
 from jouleloop.errors import MissingFigureError
 from tests.bare_metal import CORTEX_M3, CORTEX_M4, build, run
-from train.amortiser import candidate_rows
 from train.verify import simulated_plans
 
 if TYPE_CHECKING:
@@ -152,10 +152,12 @@ def guess_on_device(
     bundle: Bundle = export_model(checkpoint, device_profiles.load(device), ExportOptions())
     header = parse_module(parse_image(bundle.native).payload)
     given, made = header.inputs[0], header.outputs[0]
-    rows = candidate_rows(network, candidate) / given.scale + given.zero_point
+    coordinates = join_plans(candidate)
+    rows = candidate_rows(network, coordinates) / given.scale + given.zero_point
     ran = profile_bundle(bundle, np.clip(np.rint(rows), -128, 127).astype(np.int8), folder)
     shares = made.scale * (ran.outputs.astype(np.float64) - made.zero_point)
-    return shares * network.flow_max, ran.profile.instructions, ran.energy
+    flows = moved_flows(network, coordinates, shares)
+    return flows, ran.profile.instructions, ran.energy
 
 
 def compare_on_device(

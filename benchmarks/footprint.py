@@ -1,7 +1,8 @@
 """What the boot loader and the firmware cost in flash and RAM on each core, part by part.
 
 The totals are those of the linked programs, without the stack. A part is one source file, compiled
-for the core: the linker drops what nothing uses, so the parts add up to a little more.
+for the core: the linker drops what nothing uses, so the parts add up to a little more. The stack is
+its bound, the share of a model's code included; its limit is what the linker script reserves.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import device_profiles
-from edge_runtime.firmware.build import FOLDER, build_firmware, compile_step
-from edge_runtime.firmware.flat import section_bytes
+from edge_runtime.firmware.build import FOLDER, board_of, build_firmware, compile_step, stack_bounds
 from hil_tests.result import Measure
+from jouleloop.elf import Elf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,26 +23,49 @@ if TYPE_CHECKING:
     from device_profiles import DeviceProfile
 
 BOARDS = ("mps2-an385", "mps2-an386", "mps2-an505", "corstone-300")
+# Its firmware verifies models itself; the core, and so the parts, are those of another board.
+WITHOUT_BOOT_LOADER = "stm32f405"
 KIB = 1024
 # Limits of the M4; the other cores are shown beside it.
 LIMITED = "mps2-an386"
+PROGRAMS = {"boot": "boot loader", "firmware": "firmware"}
 LIMITS = {"boot loader, flash": 48 * KIB, "firmware, flash": 24 * KIB, "firmware, RAM": 6 * KIB}
+STACK_SOURCE = (
+    "deepest chain of calls, by the compiler's figures for frames, the model's share, and three "
+    "exceptions on top of one another"
+)
 SOURCE = "section sizes of what the compiler and linker made; RAM without the stack"
 
 
 def main() -> tuple[Measure, ...]:
     """The figures of every board."""
-    return tuple(m for board in BOARDS for m in _board(device_profiles.load(board)))
+    boards = (m for board in BOARDS for m in _board(device_profiles.load(board)))
+    return (*boards, *_programs(device_profiles.load(WITHOUT_BOOT_LOADER)))
 
 
-def _board(profile: DeviceProfile) -> Iterator[Measure]:
+def _programs(profile: DeviceProfile) -> Iterator[Measure]:
     built = build_firmware(profile)
     core = profile.core.name
-    for name, elf in (("boot loader", built.boot), ("firmware", built.elf(0))):
+    if board_of(profile).has_boot_loader:
+        elfs = {"boot loader": built.start, "firmware": built.elf(0)}
+    else:
+        elfs = {"firmware": built.start}
+        core += " without a boot loader"
+    for name, elf in elfs.items():
         flash, ram = _sizes(elf.read_bytes())
         for kind, value in (("flash", flash), ("RAM", ram)):
             limit = LIMITS.get(f"{name}, {kind}") if profile.id == LIMITED else None
             yield _measure(f"{core}: {name}, {kind}", value, limit)
+    for program, bound in stack_bounds(profile, built).items():
+        name = f"{core}: {PROGRAMS[program]}, stack at most"
+        yield Measure(
+            name, bound.total_bytes, "B", "measured", STACK_SOURCE, limit=bound.reserved_bytes
+        )
+
+
+def _board(profile: DeviceProfile) -> Iterator[Measure]:
+    yield from _programs(profile)
+    core = profile.core.name
     with tempfile.TemporaryDirectory(prefix="jouleloop-benchmark-") as folder:
         for source in sorted([*FOLDER.glob("src/*.c"), *FOLDER.glob("boot/*.c")]):
             command = compile_step(profile, source, f"{source.stem}.o")
@@ -55,10 +79,11 @@ def _board(profile: DeviceProfile) -> Iterator[Measure]:
 
 def _sizes(elf: bytes) -> tuple[int, int]:
     """Bytes of flash and of RAM."""
-    sizes = section_bytes(elf)
-    flash = sum(size for name, size in sizes.items() if name.startswith((".text", ".rodata")))
-    data = sum(size for name, size in sizes.items() if name.startswith(".data"))
-    bss = sum(size for name, size in sizes.items() if name.startswith(".bss"))
+    sections = Elf(elf).sections
+    flash, data, bss = (
+        sum(section.target_bytes for section in sections if section.name.startswith(names))
+        for names in ((".text", ".rodata"), ".data", ".bss")
+    )
     return flash + data, data + bss
 
 

@@ -28,8 +28,14 @@ def load(device_id: str) -> DeviceProfile:
     """
     known = _known_ids()
     if device_id not in known:
-        raise UnknownDeviceError(device_id, known)
+        raise UnknownDeviceError(device_id, known, emulates=_emulated_by(device_id))
     return _load(device_id)
+
+
+def _emulated_by(machine: str) -> str | None:
+    """The device whose emulated machine this is."""
+    profiles = load_all().values()
+    return next((p.id for p in profiles if p.emulator and p.emulator.machine == machine), None)
 
 
 def load_all() -> dict[str, DeviceProfile]:

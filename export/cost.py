@@ -65,7 +65,7 @@ class RamCost:
 class LayerCost:
     """One layer; `instructions` and `joules` are None where there is no native code or no power.
 
-    `arena_bytes`: bytes of the arena in use while it runs.
+    `arena_bytes`: bytes of the arena in use while it runs. `symbol`: its function in the module.
     """
 
     name: str
@@ -76,6 +76,7 @@ class LayerCost:
     output_bytes: int
     arena_bytes: int | None
     joules: float | None
+    symbol: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,10 +183,7 @@ def native_cost(
         *_limit(budget.ram_bytes, "--budget-ram", profile.ram_bytes, profile),
     )
     inference = energy.states.get("inference")
-    layers = tuple(
-        _layer_cost(layer, arena, inference, instructions, profile.core)
-        for layer, arena in zip(program.layers, program.plan.layer_bytes, strict=True)
-    )
+    layers = layer_costs(program, inference, instructions, profile.core)
     energy_device = silicon.id if silicon is not None and inference is not None else None
     modes = {
         mode: Mode(choice.plan.arena_bytes, round(choice.instructions))
@@ -201,6 +199,23 @@ def native_cost(
         energy,
         program.optimize,
         modes,
+    )
+
+
+def layer_costs(
+    program: Program, inference: Energy | None, total: Count, core: Core
+) -> tuple[LayerCost, ...]:
+    """The layers of a program, each run once.
+
+    Args:
+        program: the graph.
+        inference: energy of the whole inference that they are part of; None where not known.
+        total: instructions of the same.
+        core: of the device.
+    """
+    return tuple(
+        _layer_cost(layer, arena, inference, total, core)
+        for layer, arena in zip(program.layers, program.plan.layer_bytes, strict=True)
     )
 
 
@@ -245,4 +260,5 @@ def _layer_cost(
         sum(tensor.size for tensor in layer.call.outputs),
         arena_bytes,
         None if inference is None else inference.joules * share,
+        layer.code.symbol,
     )

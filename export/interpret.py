@@ -37,6 +37,17 @@ def run(graph: QGraph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[
     return _join(graph, inputs, keep, graph.outputs)
 
 
+def run_rows(graph: QGraph, rows: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Run int8 rows [n, input elements] through a graph of one input and one output.
+
+    Returns:
+        int8 [n, output elements].
+    """
+    (name,), (result,) = graph.inputs, graph.outputs
+    shaped = rows.reshape(len(rows), *graph.tensors[name].shape)
+    return np.asarray(run(graph, {name: shaped})[result], np.int8).reshape(len(rows), -1)
+
+
 def run_all(graph: QGraph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """As `run`, with every tensor that an operator makes."""
     names = tuple(name for node in graph.nodes for name in node.outputs)

@@ -24,8 +24,8 @@ from edge_runtime.wire.module import (
     pack_tensors,
     parse_module,
 )
-from export.elf import Elf
 from export.render.c import ENTRY
+from jouleloop.elf import Elf
 from jouleloop.programs import zig_command
 
 if TYPE_CHECKING:

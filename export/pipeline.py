@@ -34,7 +34,13 @@ from export.budget import (
     check_memory,
     joules_limit,
 )
-from export.cost import count_instructions, estimate_energy, native_cost, portable_cost
+from export.cost import (
+    count_instructions,
+    estimate_energy,
+    layer_costs,
+    native_cost,
+    portable_cost,
+)
 from export.dump import Dump, plan_text
 from export.frontend.read_source import read_source
 from export.golden import Golden, make_golden
@@ -43,6 +49,8 @@ from export.link import link_module
 from export.operator_table import operator_table
 from export.optimize import Optimize
 from export.passes import lower
+from export.planner.amortiser import PART, read_amortiser
+from export.planner.choice import ProjectorMode
 from export.planner.pipeline import (
     planner_arena_bytes,
     planner_files,
@@ -64,16 +72,19 @@ if TYPE_CHECKING:
 
     from device_profiles import DeviceProfile
     from device_profiles.energy_model import DecisionEnergy
+    from edge_runtime.planner.drawing import ProjectionMode
     from edge_runtime.wire.keys import SigningKey
     from export.cost import Cost
     from export.estimate import Count
     from export.frontend.source import Source
     from export.graph import QGraph
     from export.planner.pipeline import Planner, PlannerGolden
+    from export.render.c import Program
 
     Progress = Callable[[int, int], None]
 
 PRODUCER = f"jouleloop {jouleloop.__version__}"
+PLANNER_OPTIONS = ("steps", "projector", "projection")
 STAGES = ("read and quantise", "lower", "render", "golden rows", "native module", "cost")
 # A self-test that exceeds this much of the estimate's upper end runs on a board that is not what
 # the profile says.
@@ -95,6 +106,8 @@ class ExportOptions:
         signing_key: who signs the native module; None takes the key of the user's key folder, and
             makes it where there is none.
         steps: of a planner's sampler; None for the checkpoint's.
+        projector: of a planner, EXACT or AMORTISED; None for the exact one.
+        projection: when a planner projects its plans; None for what the checkpoint says.
         security_counter: of the module's image, 0..2**32 - 1. A device that served a model with a
             higher one refuses it.
     """
@@ -107,6 +120,8 @@ class ExportOptions:
     signing_key: SigningKey | None = None
     steps: int | None = None
     security_counter: int = 0
+    projector: ProjectorMode | None = None
+    projection: ProjectionMode | None = None
 
 
 def export_model(
@@ -148,11 +163,13 @@ def export_model(
     tflite = render_tflite(graph, producer=PRODUCER)
     step.done()
     golden = make_golden(graph, source.rows)
-    planner = _planner(source, graph, profile, options)
+    planner = _planner(model, source, graph, profile, options, dump)
     step.done()
     files = {ONNX: onnx, TFLITE: tflite, GOLDEN: golden.as_npz()}
     if planner is not None:
         files[PLANNER] = planner_record(planner, profile.core)
+        if planner.amortiser is not None:
+            files |= planner.amortiser.files(PRODUCER)
     if signing_key is not None:
         native, cost = _native(graph, profile, options, signing_key, tflite, golden, planner, dump)
         files |= native
@@ -168,17 +185,33 @@ def export_model(
 
 
 def _planner(
-    source: Source, graph: QGraph, profile: DeviceProfile, options: ExportOptions
+    model: Path,
+    source: Source,
+    graph: QGraph,
+    profile: DeviceProfile,
+    options: ExportOptions,
+    dump: Dump,
 ) -> Planner | None:
     """The sampler around the denoiser, where the model is one."""
-    if source.family == PLANNER_FAMILY:
-        return read_planner(source.card, graph, profile.core, options.steps)
-    if options.steps is not None:
+    if source.family != PLANNER_FAMILY:
+        asked = [name for name in PLANNER_OPTIONS if getattr(options, name) is not None]
+        if asked:
+            raise InputError(
+                f"--{asked[0]} belongs to planners; {graph.name} is of the family "
+                f"{source.family or '?'}",
+                hint=f"leave --{asked[0]} out",
+            )
+        return None
+    planner = read_planner(source.card, graph, profile.core, options.steps, options.projection)
+    if options.projector is not ProjectorMode.AMORTISED:
+        return planner
+    if not planner.projections:
         raise InputError(
-            f"--steps belongs to planners; {graph.name} is of the family {source.family or '?'}",
-            hint="leave --steps out",
+            "plans that are not projected have no projector",
+            hint="leave out --projector amortised, or --projection none",
         )
-    return None
+    amortiser = read_amortiser(model, planner.network, profile, options.rounding, dump.graph)
+    return replace(planner, amortiser=amortiser)
 
 
 def _is_native(profile: DeviceProfile, wanted: bool | None) -> bool:
@@ -202,61 +235,131 @@ def _native(
 ) -> tuple[dict[str, bytes], Cost]:
     """The module as an image and as the linker's ELF, what runs in it, and what it costs."""
     digest = hashlib.sha256(tflite)
-    program = render_c(
-        graph,
-        profile.core,
-        producer=PRODUCER,
-        model_sha256=digest.hexdigest(),
-        optimize=options.optimize,
-    )
-    instructions = count_instructions(program, profile.core)
-    (inputs, outputs), test, arena_bytes = module_specs(graph), golden.self_test, None
-    rows: PlannerGolden | None = None
-    if planner is not None:
-        instructions = planner_instructions(planner, instructions, profile.core)
-        arena_bytes = planner_arena_bytes(planner, program.plan.arena_bytes)
-        program = replace(program, files=planner_files(planner, program, profile.core))
-        rows = planner_golden(planner, graph)
-        (inputs, outputs), test = planner_specs(planner), rows.self_test
-    for name, text in program.files.items():
+    program = _render(graph, profile, options, digest.hexdigest())
+    (inputs, outputs), test = module_specs(graph), golden.self_test
+    pipeline = None if planner is None else _pipeline(planner, program, profile, options)
+    if pipeline is not None:
+        (inputs, outputs), test = planner_specs(pipeline.planner), pipeline.rows.self_test
+        linked, instructions = pipeline.linked, pipeline.instructions
+    else:
+        linked, instructions = program, count_instructions(program, profile.core)
+    for name, text in linked.files.items():
         dump.text(name, text)
     dump.text("plan.txt", plan_text(program.plan, [node.name for node in graph.nodes]))
     # What a decision sends is its scores.
     energy = estimate_energy(profile, instructions, sum(spec.nbytes for spec in outputs))
     module = link_module(
-        program,
+        linked,
         profile.core,
         inputs=inputs,
         outputs=outputs,
         self_test=test((_ceiling(profile, instructions, energy),)),
         model_sha256=digest.digest(),
-        abi_version=ABI_VERSION if planner is None else PIPELINE_ABI_VERSION,
-        arena_bytes=arena_bytes,
+        abi_version=ABI_VERSION if pipeline is None else PIPELINE_ABI_VERSION,
+        arena_bytes=None if pipeline is None else pipeline.arena_bytes,
     )
     dump.bytes("module.elf", module.elf)
     dump.bytes("module.bin", module.content)
     cost = native_cost(profile, program, module, instructions, energy, options.budget)
-    if cost.ram is not None and arena_bytes is not None:
-        sizes = (sum(spec.nbytes for spec in specs) for specs in (inputs, outputs))
-        ram = replace(cost.ram, arena_bytes=arena_bytes, arena_lower_bound_bytes=arena_bytes)
-        taken, given = sizes
-        cost = replace(cost, ram=replace(ram, input_bytes=taken, output_bytes=given))
-    version = Version(*map(int, jouleloop.__version__.split(".")[:3]))
-    image = make_image(
-        module.content,
-        version=version,
-        signing_key=signing_key,
-        security_counter=options.security_counter,
-    )
     files = {
-        native_name(profile.id): image,
+        native_name(profile.id): _image(module.content, signing_key, options),
         PUBLIC_KEY: signing_key.public.pem,
         native_elf_name(profile.id): module.elf,
         OPERATORS: operator_table(graph, program),
     }
-    if rows is not None:
-        files[PIPELINE_GOLDEN] = rows.as_npz()
+    if pipeline is not None:
+        files[PIPELINE_GOLDEN] = pipeline.rows.as_npz()
+        cost = _pipeline_cost(cost, pipeline, profile)
     return files, cost
+
+
+def _image(module: bytes, signing_key: SigningKey, options: ExportOptions) -> bytes:
+    return make_image(
+        module,
+        version=Version(*map(int, jouleloop.__version__.split(".")[:3])),
+        signing_key=signing_key,
+        security_counter=options.security_counter,
+    )
+
+
+def _render(
+    graph: QGraph, profile: DeviceProfile, options: ExportOptions, sha256: str, part: str = ""
+) -> Program:
+    return render_c(
+        graph,
+        profile.core,
+        producer=PRODUCER,
+        model_sha256=sha256,
+        optimize=options.optimize,
+        part=part,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pipeline:
+    """What a planner's module is made of.
+
+    Args:
+        planner: its sampler.
+        linked: the denoiser, and with it everything else that is compiled.
+        guess: the amortiser, where there is one.
+        arena_bytes: of the whole.
+        instructions: of a whole sample.
+        rows: golden ones.
+    """
+
+    planner: Planner
+    linked: Program
+    guess: Program | None
+    arena_bytes: int
+    instructions: Count
+    rows: PlannerGolden
+
+
+def _pipeline(
+    planner: Planner, program: Program, profile: DeviceProfile, options: ExportOptions
+) -> _Pipeline:
+    guess, taken, arena = None, None, 0
+    if planner.amortiser is not None:
+        sha256 = hashlib.sha256(render_tflite(planner.amortiser.graph, producer=PRODUCER))
+        guess = _render(planner.amortiser.graph, profile, options, sha256.hexdigest(), PART)
+        taken, arena = count_instructions(guess, profile.core), guess.plan.arena_bytes
+    linked = replace(
+        program,
+        files=planner_files(planner, program, profile.core, guess),
+        layers=program.layers + (() if guess is None else guess.layers),
+    )
+    denoiser = count_instructions(program, profile.core)
+    return _Pipeline(
+        planner,
+        linked,
+        guess,
+        planner_arena_bytes(planner, program.plan.arena_bytes, arena),
+        planner_instructions(planner, denoiser, profile.core, taken),
+        planner_golden(planner, program.graph),
+    )
+
+
+def _pipeline_cost(cost: Cost, pipeline: _Pipeline, profile: DeviceProfile) -> Cost:
+    """The cost of a planner's module, from that of its denoiser in it."""
+    if cost.ram is not None:
+        taken, given = (
+            sum(spec.nbytes for spec in specs) for specs in planner_specs(pipeline.planner)
+        )
+        ram = replace(
+            cost.ram,
+            arena_bytes=pipeline.arena_bytes,
+            arena_lower_bound_bytes=pipeline.arena_bytes,
+            input_bytes=taken,
+            output_bytes=given,
+        )
+        cost = replace(cost, ram=ram)
+    if pipeline.guess is None or cost.energy is None:
+        return cost
+    inference = cost.energy.states.get("inference")
+    more = layer_costs(pipeline.guess, inference, pipeline.instructions, profile.core)
+    named = (replace(layer, name=f"{PART} {layer.name}") for layer in more)
+    return replace(cost, layers=(*cost.layers, *named))
 
 
 def _ceiling(profile: DeviceProfile, instructions: Count, energy: DecisionEnergy) -> Ceiling:

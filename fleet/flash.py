@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.firmware.build import build_firmware
+from edge_runtime.firmware.build import board_of, build_firmware
 from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire.image import parse_image
 from jouleloop.errors import BundleError, InputError, LinkError
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from edge_runtime.wire.bundle import Bundle
     from edge_runtime.wire.image import Version
 
+_PROBE = "program its firmware with a debug probe (docs/porting.md)"
+
 
 @dataclass(frozen=True)
-class Flashed:
-    """A model that a device took and serves.
+class FlashedImage:
+    """An image that a device took and runs.
 
     Args:
-        name: the model's name.
-        device: profile that it was exported for.
-        port: where the device is.
+        device: its profile.
+        port: where it is.
         slot: of the device, 0 or 1.
         version: as the device writes it.
         image_sha256: hex; by which the device names the image.
@@ -33,7 +34,6 @@ class Flashed:
         link_bytes: on the wire, both ways.
     """
 
-    name: str
     device: str
     port: str
     slot: int
@@ -47,13 +47,25 @@ class Flashed:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class FlashedModel(FlashedImage):
+    """A model that a device took and serves.
+
+    Args:
+        name: the model's name.
+    """
+
+    name: str
+
+
 def flash_over_smp(
     bundle: Bundle, port: str, *, progress: Callable[[int, int], None] | None = None
-) -> Flashed:
-    """Upload a bundle's model over SMP and make sure that the device serves it.
+) -> FlashedModel:
+    """Upload a bundle's model over SMP, make sure that the device serves it, and confirm it.
 
-    The device checks hash, core and memory, and runs the golden rows that the module carries,
-    before it lets go of the model that it had.
+    The device checks hash, core and memory, runs the golden rows that the module carries, and
+    serves the model on trial. When it serves and its golden rows come out right once more, it is
+    confirmed; until then the next start brings back the model that the device had.
 
     Args:
         bundle: the exported model.
@@ -82,8 +94,9 @@ def flash_over_smp(
                 f"the device on {port} took the upload, but does not serve the model",
                 hint="upload it again",
             )
-        return Flashed(
-            bundle.name,
+        device.self_test()
+        device.confirm_model(image.sha256)
+        return FlashedModel(
             bundle.device_id,
             port,
             active.slot,
@@ -91,34 +104,8 @@ def flash_over_smp(
             image.sha256.hex(),
             len(content),
             device.bytes_sent + device.bytes_received,
+            bundle.name,
         )
-
-
-@dataclass(frozen=True)
-class Updated:
-    """Firmware that a device runs for good.
-
-    Args:
-        device: its profile.
-        port: where it is.
-        slot: of the firmware, 0 or 1.
-        version: as the device writes it.
-        image_sha256: hex; by which the device names the image.
-        image_bytes: size of the image.
-        link_bytes: on the wire, both ways.
-    """
-
-    device: str
-    port: str
-    slot: int
-    version: str
-    image_sha256: str
-    image_bytes: int
-    link_bytes: int
-
-    def as_record(self) -> dict[str, Any]:
-        """The record for JSON."""
-        return asdict(self)
 
 
 def update_firmware(
@@ -128,7 +115,7 @@ def update_firmware(
     version: Version | None = None,
     security_counter: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> Updated:
+) -> FlashedImage:
     """Build firmware, put it on trial on a device, and confirm it once it answers.
 
     The boot loader verifies the image and starts it once; unless it is confirmed, the firmware that
@@ -146,13 +133,17 @@ def update_firmware(
         LinkError: the device did not answer, refused the image, or rolled back to the old one.
         MachineError: the firmware does not build.
     """
+    if not board_of(profile).has_boot_loader:
+        raise InputError(
+            f"{profile.id} has no boot loader that could start other firmware", hint=_PROBE
+        )
     firmware = build_firmware(profile, version=version, security_counter=security_counter)
     with SerialDevice(port) as device:
         running = next((state for state in device.firmware() if state.is_active), None)
         if running is None or running.sha256 is None:
             raise InputError(
                 f"the device on {port} has no boot loader that could start other firmware",
-                hint="flash its firmware with a debug probe",
+                hint=_PROBE,
             )
         slot = 1 - running.slot
         content = firmware.image(slot)
@@ -167,7 +158,7 @@ def update_firmware(
                 f"{device.rollback().firmware}"
             )
         device.confirm_firmware()
-        return Updated(
+        return FlashedImage(
             profile.id,
             port,
             slot,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import device_profiles
 from edge_runtime.node.serial_device import SerialDevice
+from edge_runtime.wire.image import parse_image
+from edge_runtime.wire.smp import Clock
 from hil_tests.target import Reply
 
 if TYPE_CHECKING:
@@ -36,10 +39,16 @@ class BoardTarget:
     description: str
     board: DeviceProfile
     device: SerialDevice
-    ticks_hz: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ticks_hz", self.device.ledger().ticks_hz)
+    @cached_property
+    def ticks_hz(self) -> int:
+        """Length of a second in the board's ticks; asked once."""
+        return self.device.ledger().ticks_hz
+
+    @cached_property
+    def is_emulated(self) -> bool:
+        """Whether it counts instructions and has no time of its own; asked once."""
+        return not self.board.has_silicon or self.device.board().clock is Clock.UNCONTROLLED
 
     def infer(self, row: NDArray[np.int8]) -> Reply:
         """Run the model once.
@@ -51,7 +60,7 @@ class BoardTarget:
         answer = self.device.infer(row.tobytes())
         link_bytes = self.device.bytes_sent + self.device.bytes_received - before
         output = np.frombuffer(answer.output, np.int8)
-        if self.board.emulator is not None and not self.board.has_silicon:
+        if self.board.emulator is not None and self.is_emulated:
             instructions = self.board.emulator.instructions(answer.ticks)
             return Reply(output, instructions, None, link_bytes)
         return Reply(output, None, answer.ticks / self.ticks_hz, link_bytes)
@@ -74,6 +83,17 @@ def open_serial(
     """
     image = bundle.native
     with SerialDevice(port) as device:
-        device.upload_model(image, progress=progress)
+        _put_model(device, image, progress)
         board = device_profiles.load(bundle.device_id)
         yield BoardTarget("serial", f"{board.name} on {port}", board, device)
+
+
+def _put_model(
+    device: SerialDevice, image: bytes, progress: Callable[[int, int], None] | None
+) -> None:
+    """Upload a model, unless the board takes none and serves this very one."""
+    if device.board().is_read_only:
+        active = device.active_model()
+        if active is not None and active.sha256 == parse_image(image).sha256:
+            return
+    device.upload_model(image, progress=progress)

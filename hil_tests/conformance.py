@@ -31,6 +31,13 @@ CLOCK_WINDOW_S = 1.0
 LEAST_SLEEP = 0.9
 # More than a start with four images to verify takes.
 RESTART_LIMIT_S = 10.0
+CLOCKS = {
+    smp.Clock.ONLY: "its only clock",
+    smp.Clock.CRYSTAL: "the crystal",
+    smp.Clock.INTERNAL: "the internal oscillator, for the crystal did not start in time",
+    smp.Clock.UNCONTROLLED: "what an emulator without clock control runs at, after it waited for "
+    "the crystal in vain",
+}
 GARBAGE_SEED = 7
 GARBAGE_BYTES = 4096
 
@@ -62,11 +69,13 @@ class Verdict:
         check: its name.
         is_passed: the board does what it must.
         finding: what was seen.
+        applies: False where the board says that it cannot, and therefore refuses as it must.
     """
 
     check: str
     is_passed: bool
     finding: str
+    applies: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,25 @@ class Conformance:
 
 class _FailureError(Exception):
     """A check's finding that the board does not conform."""
+
+
+@dataclass(frozen=True)
+class _DoesNotApply:
+    """A check asks for what the board, by its own word, does not have, and refuses as it must."""
+
+    finding: str
+
+
+READ_ONLY = "does not apply: the board says that it does not write its flash"
+
+
+def _refused(request: Callable[[], object]) -> str:
+    """Demand that the board refuses to write; returns its code."""
+    try:
+        request()
+    except DeviceRefusedError as error:
+        return f"rc {error.code}"
+    raise _FailureError("it does not write its flash, and accepts what would have to be written")
 
 
 def _demand(holds: bool, finding: str) -> None:
@@ -140,13 +168,15 @@ def _clock(subject: Subject) -> str:
         begin, first = time.monotonic(), device.ledger()
         time.sleep(CLOCK_WINDOW_S)  # the board has nothing to do: that is the check
         last, seconds = device.ledger(), time.monotonic() - begin
+        clock = device.board().clock
     passed = sum(getattr(last, state) - getattr(first, state) for state in states)
     ratio = passed / first.ticks_hz / seconds
     slept = (last.sleep_ticks - first.sleep_ticks) / max(passed, 1)
     _demand(abs(ratio - 1.0) <= CLOCK_TOLERANCE, f"its second takes {1 / max(ratio, 1e-9):.3f} s")
     _demand(slept >= LEAST_SLEEP, f"without work it slept {slept:.0%} of the time")
     return (
-        f"{first.ticks_hz} Hz, {ratio:.3f} of this machine's clock, asleep {slept:.1%} of the time"
+        f"{CLOCKS[clock]}, {first.ticks_hz} Hz, {ratio:.3f} of this machine's clock, asleep "
+        f"{slept:.1%} of the time"
     )
 
 
@@ -155,20 +185,31 @@ def _restart(subject: Subject) -> str:
         before, begin = device.ledger().boot_id, time.monotonic()
         device.reset()
         seconds, after = time.monotonic() - begin, device.ledger().boot_id
-    _demand(after == before + 1, f"its count of starts went from {before} to {after}")
+        keeps_count = not device.board().is_read_only
     _demand(seconds <= RESTART_LIMIT_S, f"it took {seconds:.1f} s to answer again")
+    if not keeps_count:
+        return f"answering after {seconds:.2f} s; it keeps no count of starts in its flash"
+    _demand(after == before + 1, f"its count of starts went from {before} to {after}")
     return f"start {after}, answering after {seconds:.2f} s"
 
 
-def _model(subject: Subject) -> str:
+def _serves(subject: Subject, device: SerialDevice) -> bool:
+    active = device.active_model()
+    return active is not None and active.sha256 == parse_image(subject.image).sha256
+
+
+def _model(subject: Subject) -> str | _DoesNotApply:
     image = subject.image
     with subject.open() as device:
+        if device.board().is_read_only:
+            code = _refused(lambda: device.upload_model(image))
+            _demand(_serves(subject, device), "the model was not put into its flash")
+            return _DoesNotApply(f"{READ_ONLY}; upload: {code}; it serves what was put there")
         device.upload_model(image)
-        active = device.active_model()
-        _demand(active is not None and active.sha256 == parse_image(image).sha256, "not served")
+        _demand(_serves(subject, device), "not served")
+        device.confirm_model(parse_image(image).sha256)
         device.reset()
-        active = device.active_model()
-        _demand(active is not None and active.sha256 == parse_image(image).sha256, "forgotten")
+        _demand(_serves(subject, device), "forgotten")
     return f"{len(image)} bytes stored, served, and served again after a restart"
 
 
@@ -197,9 +238,7 @@ def _refusals(subject: Subject) -> str:
                 codes.append(f"{name}: rc {error.code}")
             else:
                 raise _FailureError(f"it took {name}")
-        active = device.active_model()
-    serves = active is not None and active.sha256 == parse_image(image).sha256
-    _demand(serves, "the model that served before does not serve any more")
+        _demand(_serves(subject, device), "the model that served before does not serve any more")
     return "; ".join(codes) + "; the model still serves"
 
 
@@ -212,9 +251,22 @@ def _unsigned(image: bytes) -> bytes:
     )
 
 
-def _configuration(subject: Subject) -> str:
+def _stack(subject: Subject) -> str:
+    with subject.open() as device:
+        device.self_test()
+        stack = device.stack()
+    used, reserved = stack.used_bytes, stack.reserved_bytes
+    _demand(0 < used < reserved, f"{used} of its stack's {reserved} bytes were used")
+    return f"{used} of {reserved} bytes used since its start"
+
+
+def _configuration(subject: Subject) -> str | _DoesNotApply:
     with subject.open() as device:
         kept = device.report_every()
+        if device.board().is_read_only:
+            code = _refused(lambda: device.set_report_every(kept + 41))
+            _demand(device.report_every() == kept, "it refused, and changed nevertheless")
+            return _DoesNotApply(f"{READ_ONLY}; storing it: {code}")
         device.set_report_every(kept + 41)
         device.reset()
         found = device.report_every()
@@ -223,9 +275,13 @@ def _configuration(subject: Subject) -> str:
     return "survives a restart"
 
 
-def _outbox(subject: Subject) -> str:
+def _outbox(subject: Subject) -> str | _DoesNotApply:
     row = bytes(sum(spec.size for spec in subject.bundle.inputs))
     with subject.open() as device:
+        if device.board().is_read_only:
+            _demand(device.infer(row).sequence is None, "it promised to keep a decision")
+            _demand(not device.outbox().decisions, "it keeps decisions")
+            return _DoesNotApply(f"{READ_ONLY}; it promises to keep no decision")
         kept = device.report_every()
         device.set_report_every(1)
         sequence = device.infer(row).sequence
@@ -240,7 +296,7 @@ def _outbox(subject: Subject) -> str:
     return f"decision {sequence} survived a restart and was acknowledged"
 
 
-CHECKS: dict[str, Callable[[Subject], str]] = {
+CHECKS: dict[str, Callable[[Subject], str | _DoesNotApply]] = {
     "parameters": _parameters,
     "echo": _echo,
     "garbage on the line": _garbage,
@@ -249,6 +305,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "model": _model,
     "golden rows": _golden,
     "refusals": _refusals,
+    "stack": _stack,
     "configuration": _configuration,
     "outbox": _outbox,
 }
@@ -276,8 +333,11 @@ def run_conformance(
     return Conformance(bundle.device_id, port, tuple(verdicts))
 
 
-def _judge(name: str, check: Callable[[Subject], str], subject: Subject) -> Verdict:
+def _judge(name: str, check: Callable[[Subject], str | _DoesNotApply], subject: Subject) -> Verdict:
     try:
-        return Verdict(name, True, check(subject))
+        found = check(subject)
     except (_FailureError, JouleloopError, serial.SerialException, OSError) as error:
         return Verdict(name, False, str(error))
+    if isinstance(found, _DoesNotApply):
+        return Verdict(name, True, found.finding, applies=False)
+    return Verdict(name, True, found)

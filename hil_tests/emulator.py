@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import selectors
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from edge_runtime.firmware.build import board_of, build_firmware
 from edge_runtime.node.serial_device import SerialDevice
-from jouleloop.errors import DeviceTimeoutError, InputError, LinkError, MachineError
+from hil_tests.emulated_flash import EmulatedFlash
+from jouleloop.errors import DeviceTimeoutError, LinkError, MachineError
 from jouleloop.programs import require_program, spawn, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from device_profiles import DeviceProfile
-    from edge_runtime.firmware.build import Firmware
     from edge_runtime.wire.keys import PublicKey
 
-# What the firmware takes for flash: the begin of the memory that QEMU keeps in a file.
-FLASH_BYTES = 16 * 2**20
-# Of that memory as a whole: the PSRAM of the MPS2 boards, the DDR of the MPS3 board (QEMU
-# hw/arm/mps2.c and mps2-tz.c). What lies behind the flash is never touched: a hole in the file.
-_DDR_BYTES = {"mps3-an547": 2 * 2**30}
-ERASED = b"\xff"
-# Where firmware lies in it (port/mps2/mps2.h), and what a slot without any begins with.
-FIRMWARE_SLOTS = (0xC00000, 0xE00000)
-NO_IMAGE = ERASED * 4
 START_TIMEOUT_S = 20.0
 PTY_LINE = re.compile(rb"char device redirected to (\S+) .*\n")
 
@@ -47,14 +37,19 @@ class Emulator:
     Args:
         profile: a device whose machine QEMU emulates and our firmware has a port for.
         flash_path: the board's flash; made erased when it does not exist. One board at a time.
+        model: a signed image that the board is to serve: a board that does not write its flash
+            gets it from the factory, the others by an upload. None: what they have already.
+        progress: of the upload, called with (bytes stored, bytes in all).
         trust: keys whose images the board takes besides those of the user's key folder.
         arguments: more of them for QEMU, e.g. a plugin.
 
     Raises:
         MissingToolError: QEMU or the compiler is not installed.
-        InputError: no firmware for this device, too many keys, or the file is no flash of it.
+        InputError: no firmware for this device, too many keys, the file is no flash of it, or the
+            model is too large.
         KeyFileError: the key folder cannot be used.
         MachineError: the firmware did not build, QEMU did not start, or the flash is in use.
+        LinkError: the board did not take the model.
     """
 
     def __init__(
@@ -62,6 +57,8 @@ class Emulator:
         profile: DeviceProfile,
         flash_path: Path,
         *,
+        model: bytes | None = None,
+        progress: Callable[[int, int], None] | None = None,
         trust: Sequence[PublicKey] = (),
         arguments: Sequence[str] = (),
     ) -> None:
@@ -69,17 +66,18 @@ class Emulator:
         self.profile = profile
         self.flash_path = flash_path
         self.firmware = build_firmware(profile, trust=trust)
-        self._machine = board_of(profile).machine
+        self._board = board_of(profile)
+        self._flash = EmulatedFlash(flash_path, self._board)
+        self._model, self._progress = model, progress
         self._arguments = tuple(arguments)
-        self._memory_bytes = _DDR_BYTES.get(self._machine, FLASH_BYTES)
         self._stack = ExitStack()
         self._said = b""
         self.port = ""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(_locked_flash(self.flash_path, self._memory_bytes))
-            _provision(self.flash_path, self.firmware)
+            stack.enter_context(self._flash.lock())
+            self._flash.provision(self.firmware, self._model)
             read_end, write_end = os.pipe()
             self._words = stack.enter_context(os.fdopen(read_end, "rb", buffering=0))
             try:
@@ -92,6 +90,7 @@ class Emulator:
             # open, clients that come and go are served at once.
             stack.enter_context(self._held_port())
             self._wait_for_firmware()
+            self._give_model()
             self._stack = stack.pop_all()
         return self
 
@@ -104,14 +103,9 @@ class Emulator:
         self._stack.close()
 
     def _command(self) -> list[str]:
-        flash = f"memory-backend-file,id=flash,size={self._memory_bytes},share=on,mem-path="
-        # A comma in a value is written twice.
-        flash += str(self.flash_path).replace(",", ",,")
         return [
             "qemu-system-arm",
-            *("-machine", f"{self._machine},memory-backend=flash"),
-            *("-object", flash),
-            *("-kernel", str(self.firmware.boot)),
+            *self._flash.qemu_arguments(self.firmware),
             *("-icount", "shift=0"),
             *("-display", "none"),
             *("-monitor", "none"),
@@ -157,6 +151,19 @@ class Emulator:
         except LinkError as error:
             raise self._death() from error
 
+    def _give_model(self) -> None:
+        if self._model is None:
+            return
+        with SerialDevice(self.port) as device:
+            if self._board.model_address is None:
+                device.upload_model(self._model, self._progress)
+            elif device.active_model() is None:
+                raise LinkError(
+                    f"the emulated {self.profile.id} does not serve the model that was put into "
+                    f"its flash: {device.rollback().model}",
+                    hint="export it for this device, with a key that the board trusts (--trust)",
+                )
+
     def _death(self) -> MachineError:
         """What to say when QEMU ended, or is ending."""
         self._said += self._words.read()
@@ -179,38 +186,3 @@ class Emulator:
         """End QEMU at once, as a power cut ends a board; what flash holds stays."""
         self.process.kill()
         self.process.wait()
-
-
-def _provision(flash: Path, firmware: Firmware) -> None:
-    """What a factory does: firmware into the first slot of a board that has none."""
-    with flash.open("r+b") as file:
-        for offset in FIRMWARE_SLOTS:
-            file.seek(offset)
-            if file.read(len(NO_IMAGE)) != NO_IMAGE:
-                return
-        file.seek(FIRMWARE_SLOTS[0])
-        file.write(firmware.image(0))
-
-
-def _locked_flash(path: Path, memory_bytes: int) -> ExitStack:
-    """Make the flash file when there is none, and keep other boards off it."""
-    with ExitStack() as stack:
-        if not path.exists():
-            partial = path.with_name(path.name + ".partial")
-            partial.write_bytes(ERASED * FLASH_BYTES)
-            os.truncate(partial, memory_bytes)
-            partial.replace(path)
-        file = stack.enter_context(path.open("r+b"))
-        if os.fstat(file.fileno()).st_size != memory_bytes:
-            raise InputError(
-                f"{path} is not a board's flash: it has {path.stat().st_size} bytes, "
-                f"not {memory_bytes}",
-                hint="name a file that does not exist yet",
-            )
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise MachineError(
-                f"another board uses the flash {path}", hint="give this one a file of its own"
-            ) from error
-        return stack.pop_all()

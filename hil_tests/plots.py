@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jouleloop.figures import INK, LIMIT, MODEL, OTHER, figure_of, svg
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from hil_tests.result import Record, Result
-
-INK = "#1c2b33"
-MODEL = "#1f7a8c"
-OTHER = "#b8c4c9"
-LIMIT = "#c8553d"
-
-
-def svg(figure: Figure) -> str:
-    """A figure as an SVG element."""
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
-    text = stream.getvalue()
-    return text[text.index("<svg") :]
-
-
-def figure_of(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure of `columns` axes, inches, in the report's style."""
-    # Figure alone, without pyplot: no global state and no window system.
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    mpl.rcParams.update(
-        {
-            "svg.hashsalt": "jouleloop",  # the same result draws the same bytes
-            "svg.fonttype": "none",
-            "font.family": "sans-serif",
-            "text.color": INK,
-            "axes.labelcolor": INK,
-            "axes.edgecolor": INK,
-            "xtick.color": INK,
-            "ytick.color": INK,
-        }
-    )
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False)[0]
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure, list(axes)
 
 
 def draw_decisions(result: Result) -> str:

@@ -13,7 +13,8 @@ import device_profiles
 from device_profiles.energy_model import inference_energy
 from edge_runtime.wire.bundle import GOLDEN, PIPELINE_GOLDEN, native_elf_name
 from edge_runtime.wire.image import parse_image
-from edge_runtime.wire.module import parse_module
+from edge_runtime.wire.module import PIPELINE_ABI_VERSION, parse_module
+from export.planner.pipeline import STAGES
 from hil_tests.profiler import (
     CodeMap,
     Places,
@@ -107,10 +108,12 @@ def profile_bundle(bundle: Bundle, rows: NDArray[np.int8], folder: Path) -> Modu
     module = parse_image(bundle.native).payload
     board = runner_board(device.core)
     header = parse_module(module)
-    layers = {f"layer{i}": layer for i, layer in enumerate(bundle.cost["layers"])}
+    layers = {layer["symbol"]: layer for layer in bundle.cost["layers"]}
     (folder / MODULE_ELF).write_bytes(bundle.file(native_elf_name(bundle.device_id)))
     command = prepare_run(folder, board, module, rows)
     names = {symbol: str(layer["name"]) for symbol, layer in layers.items()}
+    if header.abi_version == PIPELINE_ABI_VERSION:
+        names |= STAGES
     code = _write_map(folder, board, names)
     plugin = plugin_arguments(
         (folder / COUNTS).absolute(), window=_window(folder), parts=list(code.addresses)

@@ -73,7 +73,7 @@ def open_qemu(
     *,
     trust: Sequence[PublicKey] = (),
 ) -> Iterator[BoardTarget]:
-    """Boot a board on empty flash and flash the bundle's model onto it over SMP.
+    """Boot a board on empty flash that gets the bundle's model.
 
     Args:
         bundle: the exported model.
@@ -86,12 +86,12 @@ def open_qemu(
         BundleError: the bundle has no native module.
         LinkError: the board did not answer, or refused the model.
     """
-    image = bundle.native
     with (
         tempfile.TemporaryDirectory(prefix="jouleloop-") as folder,
-        Emulator(board, Path(folder) / "flash.bin", trust=trust) as emulator,
+        Emulator(
+            board, Path(folder) / "flash.bin", model=bundle.native, progress=progress, trust=trust
+        ) as emulator,
         SerialDevice(emulator.port) as device,
     ):
-        device.upload_model(image, progress=progress)
         description = f"QEMU {_emulator(board).machine}, our firmware over its serial port"
         yield BoardTarget("qemu", description, board, device)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,52 @@ class Measure:
     low: float | None = None
     high: float | None = None
     limit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(ABC):
+    """A benchmark's result, of whichever kind.
+
+    Args:
+        bundle: the model's name.
+        device: profile that the bundle was made for.
+        target: `qemu`, `serial` or `local`.
+        target_description: what stands behind the target.
+        seed: of the run.
+        labels: names of the decisions.
+        golden_rows: rows of the bundle checked on the target; every one must be exact.
+        scenarios_asked: how many scenarios the run was to have.
+        measures: figures over what finished.
+        missing: figure -> why it is absent.
+        complete: False while the run is going on, or when it was interrupted.
+        producer: name and version of this program.
+    """
+
+    bundle: str
+    device: str
+    target: str
+    target_description: str
+    seed: int
+    labels: tuple[str, ...]
+    golden_rows: int
+    scenarios_asked: int
+    measures: tuple[Measure, ...]
+    missing: dict[str, str]
+    complete: bool
+    producer: str
+
+    @property
+    @abstractmethod
+    def decisions(self) -> tuple[int, ...]:
+        """All decisions, in the order in which they were taken."""
+
+    def measure(self, name: str) -> Measure | None:
+        """The figure called `name`, or None when it is absent."""
+        return next((m for m in self.measures if m.name == name), None)
+
+    def as_record(self) -> dict[str, Any]:
+        """The record for JSON."""
+        return asdict(self) | {"decisions": list(self.decisions)}
 
 
 @dataclass(frozen=True)
@@ -65,78 +112,20 @@ class ScenarioResult:
     seconds: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Result:
-    """One benchmark run.
+@dataclass(frozen=True, kw_only=True)
+class Result(Record):
+    """One benchmark run over the scenarios of the line.
 
     Args:
-        bundle: the model's name.
-        device: profile that the bundle was made for.
-        target: `qemu`, `serial` or `local`.
-        target_description: what stands behind the target.
-        seed: of the scenarios.
-        labels: names of the decisions.
-        golden_rows: rows of the bundle checked on the target; every one must be exact.
-        scenarios_asked: how many scenarios the run was to have.
         scenarios: those that finished.
-        measures: figures over the finished scenarios.
-        missing: figure -> why it is absent.
-        complete: False while the run is going on, or when it was interrupted.
-        producer: name and version of this program.
     """
 
-    bundle: str
-    device: str
-    target: str
-    target_description: str
-    seed: int
-    labels: tuple[str, ...]
-    golden_rows: int
-    scenarios_asked: int
     scenarios: tuple[ScenarioResult, ...]
-    measures: tuple[Measure, ...]
-    missing: dict[str, str]
-    complete: bool
-    producer: str
 
     @property
     def decisions(self) -> tuple[int, ...]:
         """All decisions, in the order in which they were taken."""
         return tuple(d for scenario in self.scenarios for d in scenario.decisions)
-
-    def measure(self, name: str) -> Measure | None:
-        """The figure called `name`, or None when it is absent."""
-        return next((m for m in self.measures if m.name == name), None)
-
-    def as_record(self) -> dict[str, Any]:
-        """The record for JSON."""
-        return asdict(self) | {"decisions": list(self.decisions)}
-
-
-class Record(Protocol):
-    """A benchmark's result, of whichever kind."""
-
-    @property
-    def measures(self) -> tuple[Measure, ...]:
-        """Its figures."""
-
-    @property
-    def missing(self) -> dict[str, str]:
-        """Figure -> why it is absent."""
-
-    @property
-    def target_description(self) -> str:
-        """What stands behind the target."""
-
-    @property
-    def decisions(self) -> tuple[int, ...]:
-        """All decisions, in the order in which they were taken."""
-
-    def measure(self, name: str) -> Measure | None:
-        """The figure called `name`, or None when it is absent."""
-
-    def as_record(self) -> dict[str, Any]:
-        """The record for JSON."""
 
 
 def write_result(result: Record, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -10,29 +9,20 @@ import numpy as np
 
 import device_profiles
 from device_profiles.energy_model import decision_energy
-from edge_runtime.node.backends import open_backend
-from edge_runtime.planner.arithmetic import FixedArithmetic, FloatArithmetic
+from edge_runtime.node.planner import open_sampler, sampler_record
 from edge_runtime.planner.network import Plans
 from edge_runtime.planner.objectives import co2_kg, cost_usd
 from edge_runtime.planner.projection import Projector
 from edge_runtime.planner.random import SEED_BITS
 from edge_runtime.planner.request import pack_request, unpack_response
 from edge_runtime.planner.residuals import residuals
-from edge_runtime.planner.sampler import (
-    FAMILY,
-    Sampled,
-    finish,
-    network_of,
-    sample_coordinates,
-    sampler_tables,
-)
+from edge_runtime.planner.sampler import Sampled, network_of
 from edge_runtime.planner.samples import sample_arrays
-from edge_runtime.wire.bundle import PLANNER
 from edge_runtime.wire.image import parse_image
 from edge_runtime.wire.module import parse_module
 from export.pipeline import ExportOptions, export_model
 from hil_tests.qemu import board_for, open_qemu
-from jouleloop.errors import BundleError, InputError, MissingFigureError, PlanError
+from jouleloop.errors import InputError, MissingFigureError, PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,29 +123,15 @@ def draw_locally(bundle: Bundle, request: Request, progress: Progress | None = N
         MissingToolError: LiteRT is not installed.
     """
     request.check()
-    record, network = _planner(bundle)
-    is_fixed = record["arithmetic"] == "fixed"
-    arithmetic = FixedArithmetic() if is_fixed else FloatArithmetic(np.float32)
-    tables = sampler_tables(bundle.card, int(record["steps"]))
-    backend = open_backend(bundle)
-
-    def denoise(rows: NDArray[np.int8]) -> NDArray[np.int8]:
-        return np.stack([backend.infer(row) for row in rows])
-
-    def watch(step: int) -> None:
-        if progress is not None:
-            progress(step, len(tables.keep_state))
-
-    coordinates = sample_coordinates(
-        tables,
-        (bundle.inputs[0], bundle.outputs[0]),
-        denoise,
+    sampler = open_sampler(bundle)
+    steps = len(sampler.tables.keep_state)
+    sampled = sampler.draw(
         request.condition,
         request.seed,
         np.arange(request.count),
-        watch,
+        watch=None if progress is None else lambda step: progress(step, steps),
     )
-    sampled = finish(Projector(network, arithmetic), coordinates)
+    network = sampler.projector.network
     return Drawn(network, request, sampled, None, None, None, "LiteRT and NumPy on this machine")
 
 
@@ -168,7 +144,8 @@ def draw_on_qemu(bundle: Bundle, request: Request, progress: Progress | None = N
         LinkError: the board did not answer, or refused.
     """
     request.check()
-    _, network = _planner(bundle)
+    sampler_record(bundle)
+    network = network_of(bundle.card)
     header = parse_module(parse_image(bundle.native).payload)
     bounds = Projector(network).own_bounds
     plans, left, codes, counts = [], [], [], []
@@ -240,16 +217,6 @@ def write_drawn(path: Path, drawn: Drawn) -> None:
             np.savez(stream, allow_pickle=False, **arrays)
     except OSError as error:
         raise PlanError(f"cannot write samples to {path}: {error.strerror}") from error
-
-
-def _planner(bundle: Bundle) -> tuple[dict[str, Any], Network]:
-    if bundle.family != FAMILY or PLANNER not in bundle.files:
-        raise BundleError(
-            f"{bundle.name} is of the family {bundle.family or 'unknown'}, not a planner",
-            hint="train one with `jouleloop train planner`, then export it",
-        )
-    record: dict[str, Any] = json.loads(bundle.file(PLANNER))
-    return record, network_of(bundle.card)
 
 
 def _stack(plans: list[Plans]) -> Plans:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.firmware.build import board_of
 from hil_tests.bench import run_benchmark
 from hil_tests.board import open_serial
 from hil_tests.conformance import run_conformance
@@ -186,9 +187,16 @@ def run_conformance_session(
             hint="use --target serial:PORT, or --target qemu",
         )
     board = board_for(bundle, device)
+    # Where a board takes uploads, to upload a model is one of the checks.
+    is_provisioned = board_of(board).model_address is not None
     with (
         tempfile.TemporaryDirectory(prefix="jouleloop-") as folder,
-        Emulator(board, Path(folder) / "flash.bin", trust=trust) as emulator,
+        Emulator(
+            board,
+            Path(folder) / "flash.bin",
+            model=bundle.native if is_provisioned else None,
+            trust=trust,
+        ) as emulator,
     ):
         return run_conformance(bundle, emulator.port, progress=progress)
 

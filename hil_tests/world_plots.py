@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hil_tests.plots import INK, MODEL, figure_of, svg
 from hil_tests.world_result import MODEL as MODEL_NAME
+from jouleloop.figures import INK, MODEL, figure_of, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

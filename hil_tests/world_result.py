@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil_tests.result import Record
 
 if TYPE_CHECKING:
-    from hil_tests.result import Measure
     from scenarios.world.metrics import Metrics
 
 MODEL = "model"
@@ -84,59 +85,27 @@ class Pareto:
     hypervolume: dict[str, float]
 
 
-@dataclass(frozen=True)
-class WorldsResult:
+@dataclass(frozen=True, kw_only=True)
+class WorldsResult(Record):
     """One benchmark run in worlds.
 
     Args:
-        bundle: the model's name.
-        device: profile that the bundle was made for.
-        target: `qemu`, `serial` or `local`.
-        target_description: what stands behind the target.
         observation: what the model was shown.
-        seed: of the random controller.
-        labels: names of the decisions.
-        golden_rows: rows of the bundle checked on the target; every one must be exact.
-        scenarios_asked: how many worlds the run was to have.
         scenarios_left_out: files that a limit left out.
         catastrophe_line: metric and level below which a run ends.
         cells: those that finished.
         pareto: over the finished cells; None before the first.
-        measures: figures over the finished cells.
-        missing: figure -> why it is absent.
         over_budget: budgets that were exceeded, in words.
-        complete: False while the run is going on, or when it was interrupted.
-        producer: name and version of this program.
     """
 
-    bundle: str
-    device: str
-    target: str
-    target_description: str
     observation: str
-    seed: int
-    labels: tuple[str, ...]
-    golden_rows: int
-    scenarios_asked: int
     scenarios_left_out: int
     catastrophe_line: str
     cells: tuple[WorldCell, ...]
     pareto: Pareto | None
-    measures: tuple[Measure, ...]
-    missing: dict[str, str]
     over_budget: tuple[str, ...]
-    complete: bool
-    producer: str
 
     @property
     def decisions(self) -> tuple[int, ...]:
         """All decisions, in the order in which they were taken."""
         return tuple(d for cell in self.cells for d in cell.decisions)
-
-    def measure(self, name: str) -> Measure | None:
-        """The figure called `name`, or None when it is absent."""
-        return next((m for m in self.measures if m.name == name), None)
-
-    def as_record(self) -> dict[str, Any]:
-        """The record for JSON."""
-        return asdict(self) | {"decisions": list(self.decisions)}

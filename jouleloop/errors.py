@@ -60,13 +60,21 @@ class InputError(JouleloopError):
 
 
 class UnknownDeviceError(InputError):
-    """No profile has this id; names the nearest ones."""
+    """No profile has this id; names the nearest ones.
 
-    def __init__(self, device: str, known: Iterable[str]) -> None:
+    Args:
+        device: what was asked for.
+        known: every id.
+        emulates: the device whose emulated machine has this name, if any.
+    """
+
+    def __init__(self, device: str, known: Iterable[str], emulates: str | None = None) -> None:
         self.device = device
         self.known = tuple(sorted(known))
         self.nearest = tuple(get_close_matches(device, self.known, n=3, cutoff=0.4))
         near = f"the nearest is {', '.join(self.nearest)}; " if self.nearest else ""
+        if emulates is not None:
+            near = f"it is the emulated machine of {emulates}; "
         super().__init__(
             f"no device profile is called {device!r}",
             hint=f"{near}`jouleloop devices` lists all {len(self.known)}",

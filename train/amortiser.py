@@ -1,4 +1,4 @@
-"""A small network in the place of the projection's iterations: it guesses flows in one pass.
+"""A small network in the place of the projection's iterations: it moves flows in one pass.
 
 What it guesses keeps no constraint by itself; every plan is finished exactly all the same, by
 settling and completion (`Projector.project(near=...)`, `jl_project_near` on a device). So it can
@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 
 import jouleloop
+from edge_runtime.planner.amortiser import FAMILY, candidate_rows, moved_flows
 from edge_runtime.planner.network import Plans
-from edge_runtime.planner.projection import ON, Effort, Projector
+from edge_runtime.planner.projection import Effort, Projector
 from edge_runtime.planner.residuals import residuals
+from edge_runtime.planner.state import join_plans
 from jouleloop.errors import PlanError
 from train.checkpoint import PRODUCER, Card, new_checkpoint, write_checkpoint
 from train.threads import one_thread
@@ -34,16 +36,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Rows = NDArray[np.float32]
 
-INPUT, OUTPUT = "candidate", "flow_share"
-FAMILY = "amortiser"
-HIDDEN, STEPS, BATCH, LEARNING_RATE = 96, 1500, 128, 2e-3
+INPUT, OUTPUT = "candidate", "flow_change"
+HIDDEN, STEPS, BATCH, LEARNING_RATE = 32, 1500, 128, 2e-3
 HELD_OUT, FEWEST = 0.2, 50
 CALIBRATION_ROWS = 512
 NEAREST = Effort(2000, 0.0, 1e-9)
 
 
 class Amortiser(nn.Module):
-    """Shares of the largest flows, [n, E], of candidates as `candidate_rows` gives them.
+    """By how much to move flows, in shares of the largest, given what `candidate_rows` makes.
+
+    At first it moves none.
 
     Args:
         edges: of the network.
@@ -57,24 +60,15 @@ class Amortiser(nn.Module):
         self.second = nn.Linear(HIDDEN, HIDDEN)
         self.last = nn.Linear(HIDDEN, edges)
         self.skip = nn.Linear(inputs, edges)
+        for layer in (self.last, self.skip):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, candidate: Tensor) -> Tensor:
         """[n, E + 3 N] to [n, E]."""
         hidden = torch.relu(self.second(torch.relu(self.first(candidate))))
         shares: Tensor = self.last(hidden) + self.skip(candidate)
         return shares
-
-
-def candidate_rows(network: Network, candidate: Plans) -> Rows:
-    """Flows over their largest, storage and exchange over capacity, status; [n, E + 3 N]."""
-    most = np.where(network.flow_max > 0.0, network.flow_max, 1.0)
-    parts = (
-        np.clip(candidate.flows / most, -1.0, 2.0),
-        np.clip(candidate.storage / network.capacity, -2.0, 2.0),
-        np.clip(candidate.exchange / network.capacity, -2.0, 2.0),
-        candidate.status >= ON,
-    )
-    return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -129,10 +123,12 @@ def train_amortiser(
         )
     exact = Projector(network).project(candidate, effort=NEAREST).plans
     kept = round(len(candidate.flows) * (1.0 - HELD_OUT))
-    rows = candidate_rows(network, candidate)
+    coordinates = join_plans(candidate)
+    rows = candidate_rows(network, coordinates)
     most = np.where(network.flow_max > 0.0, network.flow_max, 1.0)
+    still = moved_flows(network, coordinates, np.zeros_like(exact.flows))
     with new_checkpoint(out) as folder, one_thread():
-        shares = (exact.flows / most)[:kept].astype(np.float32)
+        shares = ((exact.flows - still) / most)[:kept].astype(np.float32)
         model = _fit(rows[:kept], shares, seed, steps, progress)
         held_out = Plans(*(part[kept:] for part in vars(candidate).values()))
         card = Card(
@@ -161,7 +157,9 @@ def _fit(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Amortiser(edges, (rows.shape[1] - edges) // 3)
-    inputs, targets = torch.from_numpy(rows), torch.from_numpy(shares)
+    # Plans are moved little: in units of that, so that one learning rate suits every network.
+    unit = float(shares.std()) or 1.0
+    inputs, targets = torch.from_numpy(rows), torch.from_numpy(shares / np.float32(unit))
     optimiser = torch.optim.AdamW(model.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     order = torch.Generator().manual_seed(seed)
@@ -174,6 +172,10 @@ def _fit(
         schedule.step()
         if progress is not None and step % 50 == 49:
             progress(step + 1, steps)
+    with torch.no_grad():
+        for layer in (model.last, model.skip):
+            layer.weight.mul_(unit)
+            layer.bias.mul_(unit)
     return model.eval()
 
 
@@ -187,11 +189,13 @@ def _calibration(rows: Rows) -> Rows:
 def _metrics(
     network: Network, model: Amortiser, candidate: Plans, nearest: Floats
 ) -> dict[str, Any]:
+    coordinates = join_plans(candidate)
     with torch.no_grad():
-        shares = model(torch.from_numpy(candidate_rows(network, candidate))).double().numpy()
+        rows = torch.from_numpy(candidate_rows(network, coordinates))
+        shares = model(rows).double().numpy()
     iterated = Projector(network).project(candidate).plans.flows
     guesses = {
-        "amortised": shares * network.flow_max,
+        "amortised": moved_flows(network, coordinates, shares),
         "candidate": candidate.flows,
         "iterations": iterated,
     }

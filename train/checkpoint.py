@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PROGRAM, CARD, CALIBRATION = "program.pt2", "card.json", "calibration.npz"
+AMORTISER = "amortiser"  # of a planner: the folder of its learned projector, a checkpoint too
 FORMAT = 1
 PRODUCER = "jouleloop "
 
@@ -108,7 +109,7 @@ def require_replaceable(out: Path) -> None:
     if not place.is_dir():
         raise InputError(f"{out} is a file", hint="choose a folder for the checkpoint")
     found = {entry.name for entry in place.iterdir()}
-    strange = found - {PROGRAM, CARD, CALIBRATION}
+    strange = found - {PROGRAM, CARD, CALIBRATION, AMORTISER}
     if strange or (found and not _is_ours(place / CARD)):
         names = ", ".join(sorted(strange or found)[:3])
         raise InputError(

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jouleloop
+from device_profiles.core import Isa
 from device_profiles.energy_model import picojoules_per_tick
 from edge_runtime.firmware.flat import flatten
+from edge_runtime.firmware.stack_bound import bounds
 from edge_runtime.firmware.trusted_keys import render_trusted_keys
 from edge_runtime.key_folder import key_folder
 from edge_runtime.wire.image import Target, Version, make_image
+from jouleloop.cache import BuildCache
 from jouleloop.errors import InputError, MachineError
 from jouleloop.programs import zig_command
 
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from device_profiles import DeviceProfile
+    from edge_runtime.firmware.stack_bound import StackBound
     from edge_runtime.wire.keys import PublicKey, SigningKey
 
 FOLDER = Path(__file__).parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 C_FLAGS = ("-std=c11", "-Os", "-g", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
-# The two slots of firmware, and where the code of boot loader and slots lies: linker scripts.
+# Frames of functions, for stack_bound.py.
+STACK_FLAG = "-fstack-size-section"
+# The two slots of firmware.
 SLOTS = ("slot_a", "slot_b")
-REGIONS = ("BOOT", "SLOT_A", "SLOT_B")
 # A vector table lies at a multiple of its size, rounded up to a power of two: behind the header.
 FIRMWARE_HEADER_BYTES = 512
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--entry=reset_handler")
@@ -44,14 +47,49 @@ SOURCE_SUFFIXES = frozenset({".c", ".h", ".ld", ".zig"})
 
 
 @dataclass(frozen=True)
+class Program:
+    """A program of a board.
+
+    Args:
+        name: `NAME.elf` is what is linked.
+        part: folder of its own sources, `boot` or `firmware`.
+        region: of the board's linker script, where its code lies.
+    """
+
+    name: str
+    part: str
+    region: str
+
+
+BOOT = Program("boot", "boot", "BOOT")
+# Firmware that a boot loader starts, and firmware that starts alone.
+REPLACEABLE = tuple(Program(slot, "firmware", slot.upper()) for slot in SLOTS)
+ALONE = Program("firmware", "firmware", "FIRMWARE")
+
+
+@dataclass(frozen=True)
 class Board:
-    """A board's sources: its family's, `port/FAMILY/*`, and `boards/MACHINE.{c,h,ld}` there."""
+    """A board's sources: `boards/MACHINE.{h,ld}` in its family's folder, and what they need."""
 
     machine: str
     family: Path
-    source: Path
     header: Path
     memory: Path
+
+    @property
+    def has_boot_loader(self) -> bool:
+        """It verifies and replaces firmware; otherwise one firmware lies where the core starts."""
+        return (self.family / BOOT.part).is_dir()
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """All that is built for it."""
+        return (BOOT, *REPLACEABLE) if self.has_boot_loader else (ALONE,)
+
+    @property
+    def model_address(self) -> int | None:
+        """Where a probe puts the model of a board that does not write its flash; else None."""
+        return None if self.has_boot_loader else self.address("MODEL")
 
     def c_sources(self, part: str) -> tuple[Path, ...]:
         """Every C file of a program for the board.
@@ -61,24 +99,30 @@ class Board:
         """
         portable = [*(FOLDER / "src").glob("*.c"), *(FOLDER / part).glob("*.c")]
         family = [*self.family.glob("*.c"), *(self.family / part).glob("*.c")]
-        return (*sorted(portable), *sorted(family), self.source)
+        return (*sorted(portable), *sorted(_cortex_m().glob("*.c")), *sorted(family))
 
     def linker_script(self, region: str) -> str:
-        """The memory of the board, and where the family puts things in it.
+        """The memory of the board, and where things lie in it.
 
         Args:
-            region: where the program's code lies: `BOOT`, `SLOT_A` or `SLOT_B`.
+            region: where the program's code lies.
         """
         memory = self.memory.read_text("utf-8")
-        sections = (self.family / "sections.ld").read_text("utf-8")
+        sections = (_cortex_m() / "sections.ld").read_text("utf-8")
         return f'{memory}\nREGION_ALIAS("CODE", {region})\n{sections}'
 
-    def slot_addresses(self) -> tuple[int, ...]:
-        """Where the images of the two slots begin."""
-        pattern = r"SLOT_[AB] *\(rx\) *: *ORIGIN = (0x[0-9a-f]+) \+ 512,"
-        return tuple(
-            int(found, 16) for found in re.findall(pattern, self.memory.read_text("utf-8"))
-        )
+    def model_stack_bytes(self) -> int:
+        """What the board leaves to a model's code, as its struct says."""
+        pattern = r"\.module_stack_bytes = (\d+) \* 1024"
+        text = "".join(path.read_text("utf-8") for path in self.c_sources("firmware"))
+        (kibibytes,) = re.findall(pattern, text)
+        return int(kibibytes) * 1024
+
+    def address(self, region: str) -> int:
+        """Where a region of its linker script begins; in a slot an image's header comes first."""
+        pattern = rf"\b{region} *\(rx\) *: *ORIGIN = (0x[0-9a-f]+)\b"
+        (found,) = re.findall(pattern, self.memory.read_text("utf-8"))
+        return int(found, 16)
 
 
 @dataclass(frozen=True)
@@ -87,15 +131,16 @@ class Firmware:
 
     Args:
         folder: with `boot.elf`, and for each slot `slot_a` and `slot_b` an `.elf` and the signed
-            image, `.bin`.
+            image, `.bin`; or with `firmware.elf` alone, for a board without a boot loader.
     """
 
     folder: Path
 
     @property
-    def boot(self) -> Path:
-        """The boot loader, an ELF file."""
-        return self.folder / "boot.elf"
+    def start(self) -> Path:
+        """What the board starts, an ELF file: the boot loader, or the firmware without one."""
+        alone = self.folder / f"{ALONE.name}.elf"
+        return alone if alone.is_file() else self.folder / f"{BOOT.name}.elf"
 
     def elf(self, slot: int) -> Path:
         """The firmware that is linked for a slot, 0 or 1, an ELF file."""
@@ -106,13 +151,17 @@ class Firmware:
         return (self.folder / f"{SLOTS[slot]}.bin").read_bytes()
 
 
+def _cortex_m() -> Path:
+    """What every family builds on: start-up, SysTick, sections."""
+    return FOLDER / "port" / "cortex_m"
+
+
 def boards() -> dict[str, Board]:
     """Boards that firmware can be built for, by the name of their machine."""
     return {
         script.stem: Board(
             script.stem,
             family=script.parent.parent,
-            source=script.with_suffix(".c"),
             header=script.with_suffix(".h"),
             memory=script,
         )
@@ -133,12 +182,6 @@ def board_of(profile: DeviceProfile) -> Board:
             hint=f"emulated machines that it runs on: {', '.join(boards())}",
         )
     return board
-
-
-def cache_folder() -> Path:
-    """Where builds are kept: `jouleloop/firmware` in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "jouleloop" / "firmware"
 
 
 def build_firmware(
@@ -163,7 +206,7 @@ def build_firmware(
         InputError: there is no port for this device, or more than 4 keys.
         KeyFileError: the key folder cannot be used.
         MissingToolError: the `ziglang` wheel or `cryptography` is not installed.
-        MachineError: the compiler failed.
+        MachineError: the compiler failed, or the stack could overflow.
     """
     board = board_of(profile)
     version = version or own_version()
@@ -172,33 +215,44 @@ def build_firmware(
     target = ("-target", profile.core.zig_target, f"-mcpu={profile.core.zig_cpu}")
     steps = [
         *shim_steps(*target, "-O", "ReleaseSmall"),
-        _link_step(board, profile, "boot", "boot", version),
-        *(_link_step(board, profile, "firmware", slot, version) for slot in SLOTS),
+        *(_link_step(board, profile, program, version) for program in board.programs),
     ]
-    cache = cache_folder()
-    stamp = f"{keys}{security_counter}"
-    built = Firmware(cache / f"{board.machine}-{_fingerprint(steps, stamp)}")
-    if not built.folder.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as name:
-            work = Path(name)
-            (work / KEYS_SOURCE).write_text(keys, encoding="utf-8")
-            for program, region in zip(("boot", *SLOTS), REGIONS, strict=True):
-                script = board.linker_script(region)
-                (work / f"{program}.ld").write_text(script, encoding="utf-8")
-            for step in steps:
-                _run(step, work, board.machine)
-            kernel_class = profile.core.kernel_class or 0
-            _sign(
-                work,
-                board,
-                Target.firmware(kernel_class, profile.id),
-                version,
-                security_counter,
-                signing_key,
-            )
-            _keep(work, built.folder)
-    return built
+    fingerprint = _fingerprint(steps, f"{keys}{security_counter}")
+
+    def build(work: Path) -> Path:
+        (work / KEYS_SOURCE).write_text(keys, encoding="utf-8")
+        for program in board.programs:
+            script = board.linker_script(program.region)
+            (work / f"{program.name}.ld").write_text(script, encoding="utf-8")
+        for step in steps:
+            _run(step, work, board.machine)
+        target = Target.firmware(profile.core.kernel_class or 0, profile.id)
+        for name, bound in stack_bounds(profile, Firmware(work)).items():
+            bound.check(f"{name} on {profile.id}")
+        if board.has_boot_loader:
+            _sign(work, board, target, version, security_counter, signing_key)
+        return _finish(work, board)
+
+    return Firmware(BuildCache("firmware").get(f"{board.machine}-{fingerprint}", build))
+
+
+def stack_bounds(profile: DeviceProfile, built: Firmware) -> dict[str, StackBound]:
+    """How deep the stacks of `boot`, where there is one, and `firmware` can get.
+
+    Args:
+        profile: what it was built for.
+        built: the programs.
+
+    Raises:
+        MachineError: there is no bound.
+    """
+    board = board_of(profile)
+    return bounds(
+        built.start.read_bytes() if board.has_boot_loader else None,
+        (built.elf(0) if board.has_boot_loader else built.start).read_bytes(),
+        has_fpu=Isa.FPU_SINGLE in profile.core.isa,
+        model_bytes=board.model_stack_bytes(),
+    )
 
 
 def compile_step(profile: DeviceProfile, source: Path, made: str) -> list[str]:
@@ -221,6 +275,7 @@ def _c_flags(profile: DeviceProfile, version: Version) -> tuple[str, ...]:
     return (
         *profile.core.zig_cc_target,
         *C_FLAGS,
+        STACK_FLAG,
         *WARNINGS,
         f'-DJL_FIRMWARE_VERSION="{str(version).partition("+")[0]}"',
         f"-DJL_PICOJOULES_PER_TICK={picojoules_per_tick(profile)}u",
@@ -230,20 +285,20 @@ def _c_flags(profile: DeviceProfile, version: Version) -> tuple[str, ...]:
 
 
 def _link_step(
-    board: Board, profile: DeviceProfile, part: str, program: str, version: Version
+    board: Board, profile: DeviceProfile, program: Program, version: Version
 ) -> list[str]:
-    """The command that compiles and links a program, `program`.elf."""
+    """The command that compiles and links a program."""
     return zig_command(
         "cc",
         *_c_flags(profile, version),
         *("-include", str(board.header)),
-        *map(str, board.c_sources(part)),
+        *map(str, board.c_sources(program.part)),
         KEYS_SOURCE,
         *SHIM_OBJECTS,
-        f"-Wl,-T,{program}.ld",
+        f"-Wl,-T,{program.name}.ld",
         *LINK_FLAGS,
         "-o",
-        f"{program}.elf",
+        f"{program.name}.elf",
     )
 
 
@@ -256,9 +311,10 @@ def _sign(
     signing_key: SigningKey,
 ) -> None:
     """Wrap the firmware of each slot as a signed image that says where it belongs."""
-    for slot, address in zip(SLOTS, board.slot_addresses(), strict=True):
+    for program in REPLACEABLE:
+        address = board.address(program.region)
         image = make_image(
-            flatten((work / f"{slot}.elf").read_bytes(), address + FIRMWARE_HEADER_BYTES),
+            flatten((work / f"{program.name}.elf").read_bytes(), address + FIRMWARE_HEADER_BYTES),
             version=version,
             signing_key=signing_key,
             security_counter=security_counter,
@@ -266,20 +322,17 @@ def _sign(
             header_bytes=FIRMWARE_HEADER_BYTES,
             load_address=address,
         )
-        (work / f"{slot}.bin").write_bytes(image)
+        (work / f"{program.name}.bin").write_bytes(image)
 
 
-def _keep(work: Path, folder: Path) -> None:
-    """Put what is finished into its place, unless another build was faster."""
+def _finish(work: Path, board: Board) -> Path:
+    """A folder of what is worth keeping."""
     finished = work / "finished"
     finished.mkdir()
-    for name in ("boot.elf", *(f"{slot}{suffix}" for slot in SLOTS for suffix in (".elf", ".bin"))):
-        (work / name).rename(finished / name)
-    try:
-        finished.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
+    for program in board.programs:
+        for made in work.glob(f"{program.name}.[be]??"):  # .elf, and .bin where it is an image
+            made.rename(finished / made.name)
+    return finished
 
 
 def shim_steps(*flags: str) -> list[list[str]]:

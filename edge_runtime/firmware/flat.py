@@ -1,4 +1,4 @@
-"""From ELF files to the bytes that lie in flash, and how many there are."""
+"""From an ELF file to the bytes that lie in flash."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import struct
 
 HEADER = struct.Struct("<16sHHIIIIIHHHHHH")  # ELF32, little-endian
 SEGMENT = struct.Struct("<IIIIIIII")
-SECTION = struct.Struct("<10I")
 LOAD = 1
 
 
@@ -33,17 +32,3 @@ def flatten(elf: bytes, base: int) -> bytes:
         content.extend(b"\xff" * (at + file_bytes - len(content)))
         content[at : at + file_bytes] = elf[offset : offset + file_bytes]
     return bytes(content)
-
-
-def section_bytes(elf: bytes) -> dict[str, int]:
-    """Sizes of the sections of a 32-bit little-endian ELF file or object, by name."""
-    header = HEADER.unpack_from(elf)
-    table, entry_bytes, entries, names_index = header[6], header[11], header[12], header[13]
-    sections = [SECTION.unpack_from(elf, table + k * entry_bytes) for k in range(entries)]
-    names_at = sections[names_index][4]
-    sizes: dict[str, int] = {}
-    for section in sections:
-        start = names_at + section[0]
-        name = elf[start : elf.index(b"\0", start)].decode()
-        sizes[name] = sizes.get(name, 0) + section[5]
-    return sizes

@@ -36,8 +36,8 @@ CONSTANTS = (
 )
 
 
-def _numbers(prefix: str, members: Iterable[IntEnum]) -> Iterator[str]:
-    yield "enum {"
+def _numbers(prefix: str, members: Iterable[IntEnum], name: str = "") -> Iterator[str]:
+    yield f"enum {name} {{" if name else "enum {"
     yield from (f"    {prefix}_{member.name} = {int(member)}," for member in members)
     yield "};\n"
 
@@ -67,6 +67,7 @@ def header() -> str:
     lines += _numbers("JL_IMAGE", smp.ImageCommand)
     lines += _numbers("JL_STAT", smp.StatCommand)
     lines += _numbers("JL_NODE", smp.NodeCommand)
+    lines += _numbers("JL_CLOCK", smp.Clock, name="jl_clock")
     lines += [
         "/**",
         " * What an operation gave: group << 16 | code. The protocol's own codes have no group.",

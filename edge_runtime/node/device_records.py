@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_runtime.wire.smp import Clock
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,22 @@ class Parameters:
 
     buffer_bytes: int
     buffers: int
+
+
+@dataclass(frozen=True)
+class Board:
+    """What a device says of the board that it is.
+
+    Args:
+        clock: what its ticks come from.
+        clock_hz: how many there are in a second.
+        is_read_only: it does not write its flash: it takes no uploads and keeps nothing over a
+            restart but the model that was put there.
+    """
+
+    clock: Clock
+    clock_hz: int
+    is_read_only: bool
 
 
 @dataclass(frozen=True)
@@ -124,6 +144,19 @@ class Ledger:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """How deep a device's stack has been since it started.
+
+    Args:
+        used_bytes: at its deepest.
+        reserved_bytes: what there is.
+    """
+
+    used_bytes: int
+    reserved_bytes: int
+
+
+@dataclass(frozen=True)
 class Trust:
     """Whose images a device takes.
 
@@ -144,10 +177,12 @@ class Rollback:
 
     Args:
         firmware: the reason of the last rollback of firmware, for people; None: there was none.
-        model: why the last model was not taken, likewise.
+        model: why the last model was not taken or kept, likewise.
         is_on_trial: the firmware that runs is not confirmed.
+        is_model_on_trial: the model that serves is not confirmed.
     """
 
     firmware: str | None
     model: str | None
     is_on_trial: bool
+    is_model_on_trial: bool

@@ -23,6 +23,8 @@ _HINTS: dict[int, str] = {
     NodeError.NO_TARGET: "only images that jouleloop exports say what they are made for",
     NodeError.WRONG_CORE: _EXPORT_FOR_IT,
     NodeError.ISA_MISSING: _EXPORT_FOR_IT,
+    NodeError.FLASH_READ_ONLY: "program the model with a debug probe (docs/porting.md); an "
+    "emulated board gets it when it starts: `jouleloop board DEVICE --model BUNDLE`",
     NodeError.ABI_UNSUPPORTED: "update the device's firmware, or export the model with the "
     "jouleloop that the firmware belongs to",
 }

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from edge_runtime.node.device_records import (
+    Board,
     Decision,
     ImageState,
     Inference,
@@ -13,13 +14,22 @@ from edge_runtime.node.device_records import (
     Outbox,
     Parameters,
     Rollback,
+    Stack,
     Trust,
 )
 from edge_runtime.node.refusal import explain_refusal
 from edge_runtime.node.smp_link import SmpLink
 from edge_runtime.wire import smp
 from edge_runtime.wire.image import parse_image
-from edge_runtime.wire.smp import Group, ImageCommand, NodeCommand, NodeError, OsCommand
+from edge_runtime.wire.smp import (
+    Clock,
+    Group,
+    ImageCommand,
+    NodeCommand,
+    NodeError,
+    OsCommand,
+    StatCommand,
+)
 from jouleloop.errors import DeviceRefusedError, DeviceTimeoutError, LinkError
 
 if TYPE_CHECKING:
@@ -89,6 +99,21 @@ class SerialDevice:
         answer = self._link.read(Group.OS, OsCommand.PARAMETERS, {})
         return Parameters(_take(answer, "buf_size", int), _take(answer, "buf_count", int))
 
+    def board(self) -> Board:
+        """What it says of its board.
+
+        Raises:
+            LinkError: it names a clock that this jouleloop does not know.
+        """
+        answer = self._link.read(Group.STAT, StatCommand.SHOW, {"name": "board"})
+        fields = _take(answer, "fields", dict)
+        clock, clock_hz, read_only = (
+            _take(fields, key, int) for key in ("clock", "clock_hz", "read_only")
+        )
+        if clock not in set(Clock):
+            raise LinkError(f"the device names a clock that is not known: {clock}")
+        return Board(Clock(clock), clock_hz, bool(read_only))
+
     def reset(self) -> None:
         """Start the device afresh; returns once it answers again."""
         self._link.write(Group.OS, OsCommand.RESET, {})
@@ -146,6 +171,8 @@ class SerialDevice:
             _reason(_take(answer, "firmware", dict)),
             _reason(_take(answer, "model", dict)),
             _take(answer, "trial", bool),
+            # Older firmware confirms every model that passed its self-test.
+            bool(answer.get("model_trial", False)),
         )
 
     def self_test(self) -> int:
@@ -156,11 +183,29 @@ class SerialDevice:
         return _take(answer, "ticks", int)
 
     def try_image(self, sha256: bytes) -> None:
-        """Firmware in the spare slot starts on trial at the next start; a model serves at once."""
+        """Firmware in the spare slot starts on trial at the next start; a model serves at once.
+
+        A model serves on trial once it passed its self-test: `confirm_model` keeps it. In a trial,
+        the confirmed model's hash ends it.
+
+        Args:
+            sha256: of the image, as it states it.
+        """
+        self._choose_image(sha256, is_confirmed=False)
+
+    def confirm_model(self, sha256: bytes) -> None:
+        """Keep a model beyond the next start; older security counters are refused from now on.
+
+        Args:
+            sha256: of the image, as it states it; it serves, or passes its self-test now.
+        """
+        self._choose_image(sha256, is_confirmed=True)
+
+    def _choose_image(self, sha256: bytes, *, is_confirmed: bool) -> None:
         self._link.write(
             Group.IMAGE,
             ImageCommand.STATE,
-            {"hash": sha256, "confirm": False},
+            {"hash": sha256, "confirm": is_confirmed},
             deadline_s=ACTIVATION_DEADLINE_S,
             is_idempotent=True,
         )
@@ -178,7 +223,9 @@ class SerialDevice:
     def upload_model(
         self, image: bytes, progress: Callable[[int, int], None] | None = None
     ) -> None:
-        """Upload a model; the device tries it and serves it. An interrupted upload is resumed.
+        """Upload a model; the device tries it and serves it, on trial: `confirm_model` keeps it.
+
+        The first model of a device is confirmed at once. An interrupted upload is resumed.
 
         Args:
             image: the whole image.
@@ -317,6 +364,16 @@ class SerialDevice:
         """Where the device's time went since it started."""
         answer = self._link.read(Group.NODE, NodeCommand.LEDGER, {})
         return Ledger(**{name: _take(answer, name, int) for name in Ledger.__dataclass_fields__})
+
+    def stack(self) -> Stack:
+        """How deep the device's stack has been since it started.
+
+        Raises:
+            DeviceRefusedError: it does not know.
+        """
+        answer = self._link.read(Group.STAT, StatCommand.SHOW, {"name": "stack"})
+        fields = _take(answer, "fields", dict)
+        return Stack(_take(fields, "used_bytes", int), _take(fields, "reserved_bytes", int))
 
     def outbox(self, sequence: int = 0) -> Outbox:
         """The oldest decisions that the board keeps.

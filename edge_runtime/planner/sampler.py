@@ -1,19 +1,18 @@
-"""The sampler of a device in NumPy: the specification of its arithmetic, and what a node runs.
+"""The steps of a device's sampler in NumPy: the specification of their arithmetic.
 
-Noise by counter, K deterministic steps (DDIM) around an int8 denoiser, and the exact projection
-once at the end. float32 in a fixed order, so that a module gives the same bits.
+Noise by counter, then K deterministic steps (DDIM) around an int8 denoiser. float32 in a fixed
+order, so that a module gives the same bits.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.planner.network import Network
 from edge_runtime.planner.random import gaussians
-from edge_runtime.planner.state import split_plans
 from jouleloop.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.planner.network import Plans
-    from edge_runtime.planner.projection import Projector
     from edge_runtime.wire.tensor import TensorSpec
 
     Singles = NDArray[np.float32]
     Denoise = Callable[[NDArray[np.int8]], NDArray[np.int8]]  # [n, D + 18] -> [n, D]
+    Condition = tuple[float, float] | NDArray[Any]
 
 CONDITION_SIZE, EMBEDDING_SIZE = 2, 16
 FAMILY = "planner"
@@ -58,9 +57,10 @@ class Sampled:
     """Finished samples.
 
     Args:
-        plans: every constraint holds.
+        plans: every constraint holds, unless they were not projected.
         residual: the largest |A f + z - s| over the capacity, float32 [n].
-        codes: 1 where nodes had to be switched on, else 0, int32 [n].
+        codes: of `jl_project`: 1 where nodes had to be switched on, else 0; or that the plan was
+            not projected; int32 [n].
     """
 
     plans: Plans
@@ -125,12 +125,13 @@ def sample_coordinates(
     tables: SamplerTables,
     specs: tuple[TensorSpec, TensorSpec],
     denoise: Denoise,
-    condition: tuple[float, float],
+    condition: Condition,
     seed: int,
     samples: NDArray[Any],
     watch: Callable[[int], None] | None = None,
+    project_each: Callable[[Singles], Singles] | None = None,
 ) -> Singles:
-    """Coordinates in kg and shares before the projection, float32 [n, D].
+    """Coordinates in kg and shares after the last step, float32 [n, D].
 
     Args:
         tables: from `sampler_tables`.
@@ -140,30 +141,24 @@ def sample_coordinates(
         seed: 0..2**64 - 1.
         samples: indices under this seed, [n].
         watch: called with the number of steps done.
+        project_each: applied to every x0 but the last, in kg and shares, before the noise is worked
+            out again from it.
     """
     before, after = specs
     state = gaussians(seed, samples, len(tables.mean))
-    weights = np.tile(np.asarray(condition, np.float32), (len(samples), 1))
+    weights = np.broadcast_to(np.asarray(condition, np.float32), (len(samples), CONDITION_SIZE))
+    last = len(tables.embedding) - 1
     for step, embedding in enumerate(tables.embedding):
         told = np.tile(embedding, (len(samples), 1))
         row = before.quantize(np.concatenate([state, weights, told], axis=1))
         limit = np.float32(tables.x0_limit)
         data = np.clip(after.dequantize(denoise(row)), -limit, limit)
+        if project_each is not None and step != last:
+            data = (project_each(data * tables.std + tables.mean) - tables.mean) / tables.std
         state = tables.keep_state[step] * state + tables.keep_data[step] * data
         if watch is not None:
             watch(step + 1)
     return state * tables.std + tables.mean
-
-
-def finish(
-    projector: Projector, coordinates: Singles, bounds: NDArray[Any] | None = None
-) -> Sampled:
-    """Project coordinates, and say what is left."""
-    # In float32, as the device has them.
-    candidate = split_plans(projector.network, cast("NDArray[np.float64]", coordinates))
-    projected = projector.project(candidate, bounds)
-    residual = mass_residual(projector.network, projected.plans)
-    return Sampled(projected.plans, residual, projected.switched_on.astype(np.int32))
 
 
 def mass_residual(network: Network, plans: Plans) -> Singles:

@@ -79,12 +79,22 @@ class ImageCommand(IntEnum):
 class StatCommand(IntEnum):
     """Commands of the group `STAT`.
 
-    SHOW, read {"name": text} gives {"name", "fields": {text: uint}}.
+    SHOW, read {"name": text} gives {"name", "fields": {text: uint}}: `ledger`, `outbox`, `board`
+    (see `edge_runtime.node.device_records.Board`).
     LIST, read {} gives {"stat_list": [text]}.
     """
 
     SHOW = 0
     LIST = 1
+
+
+class Clock(IntEnum):
+    """What a board's ticks come from."""
+
+    ONLY = 0  # it has one clock
+    CRYSTAL = 1
+    INTERNAL = 2  # the crystal did not start in time: slower, and less exact
+    UNCONTROLLED = 3  # an emulator without the chip's clock control
 
 
 class NodeCommand(IntEnum):
@@ -192,9 +202,10 @@ class NodeError(ErrorCode):
     COUNTER_OLDER = 19, "the image's security counter is below the one that the device has reached"
     WRONG_BOARD = 20, "this is no firmware, or it was built for another board"
     WRONG_SLOT = 21, "the firmware is linked for the device's other slot"
-    NOT_CONFIRMED = 22, "the firmware on trial was not confirmed before the next start"
+    NOT_CONFIRMED = 22, "what was on trial was not confirmed before the next start"
     SELF_TEST_STOPPED = 23, "the board stopped in the model's self-test"
     SELF_TEST_TOO_COSTLY = 24, "the self-test took more modelled joules than the model's ceiling"
+    FLASH_READ_ONLY = 29, "the device does not write its flash; a debug probe puts models there"
     FLASH_FAILED = 30, "the device's flash could not be written"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from export.frontend.checkpoint import read_checkpoint
+from export.frontend.checkpoint import CARD, read_checkpoint
 from export.frontend.source import Source
 from export.frontend.tflite import read_tflite
 from jouleloop.errors import InputError
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 
 # The family of a model whose file says nothing of what it does.
 MODEL = "model"
+
+
+def family_of(path: Path) -> str:
+    """What a source says that it does, without reading the model; empty where it says nothing."""
+    try:
+        return str(json.loads((path / CARD).read_text(encoding="utf-8"))["family"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def read_source(path: Path, rounding: Rounding) -> Source:

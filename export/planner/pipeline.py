@@ -1,4 +1,7 @@
-"""A planner as one native module: noise, int8 denoiser, steps and projection, ABI v2."""
+"""A planner as one native module: noise, int8 denoiser, steps and projection, ABI v2.
+
+Where it has an amortiser, that is a second int8 graph in the same module.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from device_profiles.core import Isa
+from edge_runtime.planner.amortiser import share_factors
+from edge_runtime.planner.drawing import ProjectionMode, Sampler
 from edge_runtime.planner.projection import Projector
 from edge_runtime.planner.request import pack_request, pack_response, request_specs, response_specs
 from edge_runtime.planner.sampler import (
@@ -18,16 +23,16 @@ from edge_runtime.planner.sampler import (
     EMBEDDING_SIZE,
     FAMILY,
     SamplerTables,
-    finish,
     network_of,
-    sample_coordinates,
     sampler_tables,
 )
 from edge_runtime.planner.state import state_size
 from edge_runtime.wire.module import SelfTest
 from export.c_text import block_comment
 from export.estimate import Count
-from export.interpret import run
+from export.interpret import run_rows
+from export.planner.choice import ProjectorMode
+from export.planner.estimate import instructions_beside
 from export.planner.projection import arithmetic_of, c_float, c_table, render_projection
 from export.planner.projection import scratch_bytes as projection_bytes
 from export.render.c import ENTRY
@@ -44,19 +49,27 @@ if TYPE_CHECKING:
     from edge_runtime.wire.module import Ceiling
     from edge_runtime.wire.tensor import TensorSpec
     from export.graph import QGraph
+    from export.planner.amortiser import QuantisedAmortiser
     from export.render.c import Program
 
 SOURCES = ("jl_random.c", "jl_random.h", "jl_sampler.c", "jl_sampler.h")
 COMPARISONS = "jl_float_compare.c"  # of cores without an FPU
 DENOISER = "jl_denoise"
+# What its functions are for, so that a profiler can say where the instructions went.
+STAGES = {
+    "jl_gaussians": "noise",
+    "jl_infer": "steps",
+    "tell": "steps",
+    "take_step": "steps",
+    "guess": "into and out of the amortiser",
+    "jl_project": "projection",
+    "jl_project_near": "projection",
+    "residual": "projection",
+}
 ALIGNMENT = 16
 GOLDEN_SEED = 20_260_101
 GOLDEN_CONDITIONS = ((0.2, 0.8), (1.0, 0.0), (0.0, 1.0), (0.5, 0.5))
 DEFAULT_STEPS = 10
-# Instructions beside the denoiser, fitted to counts by QEMU on networks of 4 and 20 nodes: of a
-# coordinate's noise, of its part in a step, and of a term of the projection's iterations.
-WITH_FPU, WITHOUT_FPU = (70.0, 27.0, 14.0), (1500.0, 450.0, 14.0)
-LOW, HIGH = 0.4, 2.5  # settling takes what it takes, and differs most
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +81,16 @@ class Planner:
         tables: of the chosen number of steps.
         specs: of the denoiser's input and output.
         projector: in the device's arithmetic.
+        projection: when plans are projected.
+        amortiser: what projections start from; None for iterations of their own.
     """
 
     network: Network
     tables: SamplerTables
     specs: tuple[TensorSpec, TensorSpec]
     projector: Projector
+    projection: ProjectionMode = ProjectionMode.END
+    amortiser: QuantisedAmortiser | None = None
 
     @property
     def steps(self) -> int:
@@ -81,19 +98,27 @@ class Planner:
         return len(self.tables.keep_state)
 
     @property
-    def arena_bytes(self) -> int:
-        """Beside the denoiser's own arena."""
-        return sum(-(-spec.size // ALIGNMENT) * ALIGNMENT for spec in self.specs)
+    def projections(self) -> int:
+        """Of one sample."""
+        counts = {ProjectionMode.NONE: 0, ProjectionMode.END: 1}
+        return counts.get(self.projection, self.steps)
 
 
-def read_planner(card: Mapping[str, Any], graph: QGraph, core: Core, steps: int | None) -> Planner:
-    """The sampler of a checkpoint.
+def read_planner(
+    card: Mapping[str, Any],
+    graph: QGraph,
+    core: Core,
+    steps: int | None,
+    projection: ProjectionMode | None = None,
+) -> Planner:
+    """The sampler of a checkpoint, without an amortiser.
 
     Args:
         card: of family `planner`.
         graph: its denoiser, lowered.
         core: decides on the projection's arithmetic.
         steps: K; None for the card's.
+        projection: when plans are projected; None for the card's.
 
     Raises:
         CheckpointError: the card lacks something, or the denoiser does not match its network.
@@ -114,11 +139,32 @@ def read_planner(card: Mapping[str, Any], graph: QGraph, core: Core, steps: int 
             f"card normalises {len(tables.mean)}",
             hint="the card and the program are of two checkpoints",
         )
-    return Planner(network, tables, (before, after), projector)
+    when = projection or _projection_of(card)
+    return Planner(network, tables, (before, after), projector, when)
 
 
-def planner_files(planner: Planner, program: Program, core: Core) -> dict[str, str]:
-    """The C of the whole module: file name -> text."""
+def _projection_of(card: Mapping[str, Any]) -> ProjectionMode:
+    name = card[FAMILY].get("projection", ProjectionMode.END)
+    try:
+        return ProjectionMode(name)
+    except ValueError as error:
+        raise CheckpointError(
+            f"the card projects at {name!r}; there are {', '.join(ProjectionMode)}",
+            hint="choose one with --projection",
+        ) from error
+
+
+def planner_files(
+    planner: Planner, program: Program, core: Core, guess: Program | None = None
+) -> dict[str, str]:
+    """The C of the whole module: file name -> text.
+
+    Args:
+        planner: with an amortiser where there is a `guess`.
+        program: the denoiser.
+        core: of the device.
+        guess: the amortiser.
+    """
     folder = files("export.planner")
     names = SOURCES if Isa.FPU_SINGLE in core.isa else (*SOURCES, COMPARISONS)
     sources = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in names}
@@ -128,19 +174,39 @@ def planner_files(planner: Planner, program: Program, core: Core) -> dict[str, s
     }
     return (
         denoiser
+        | ({} if guess is None else guess.files)
         | render_projection(planner.network, core)
         | sources
         | {
-            "jl_sampler_sizes.h": _sizes(planner, program.plan.arena_bytes),
+            "jl_sampler_sizes.h": _sizes(
+                planner, program.plan.arena_bytes, 0 if guess is None else guess.plan.arena_bytes
+            ),
             "jl_sampler_tables.c": _tables(planner),
         }
     )
 
 
-def planner_arena_bytes(planner: Planner, denoiser_bytes: int) -> int:
-    """The denoiser with its input and output, or the projection after it."""
-    sampling = -(-max(denoiser_bytes, 1) // ALIGNMENT) * ALIGNMENT + planner.arena_bytes
-    return max(sampling, -(-projection_bytes(planner.network) // ALIGNMENT) * ALIGNMENT)
+def planner_arena_bytes(planner: Planner, denoiser_bytes: int, guesser_bytes: int = 0) -> int:
+    """Size of `struct jl_sampler_memory`, whose parts never live at the same time.
+
+    Args:
+        planner: whose.
+        denoiser_bytes: arena of the denoiser.
+        guesser_bytes: of the amortiser, where it has one.
+    """
+    edges, is_amortised = len(planner.network.sources), planner.amortiser is not None
+    values = len(planner.tables.mean) * (planner.projection is ProjectionMode.EACH_STEP)
+    parts = [_aligned(denoiser_bytes or 1) + sum(_aligned(spec.size) for spec in planner.specs)]
+    if planner.amortiser is not None:
+        sizes = (spec.size for spec in planner.amortiser.guess.specs)
+        parts.append(_aligned(guesser_bytes or 1) + sum(map(_aligned, sizes)))
+    if planner.projections:
+        parts.append(_aligned(projection_bytes(planner.network)))
+    return _aligned(4 * (values + edges * is_amortised)) + max(parts)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def planner_specs(planner: Planner) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -148,18 +214,33 @@ def planner_specs(planner: Planner) -> tuple[tuple[TensorSpec, ...], tuple[Tenso
     return request_specs(planner.network), response_specs(planner.network)
 
 
-def planner_instructions(planner: Planner, denoiser: Count, core: Core) -> Count:
-    """Instructions of one whole sample, estimated."""
-    has_fpu = Isa.FPU_SINGLE in core.isa
-    noise, step, term = WITH_FPU if has_fpu else WITHOUT_FPU
-    nodes, size = len(planner.network.nodes), len(planner.tables.mean)
-    beside = size * (noise + planner.steps * step) + 20 * term * (nodes * nodes / 2 + 4 * size)
+def planner_instructions(
+    planner: Planner, denoiser: Count, core: Core, guess: Count | None = None
+) -> Count:
+    """Instructions of one whole sample, estimated.
+
+    Args:
+        planner: with an amortiser where there is a `guess`.
+        denoiser: of one pass.
+        core: of the device.
+        guess: of one pass of the amortiser.
+    """
+    beside = instructions_beside(
+        planner.network,
+        core,
+        steps=planner.steps,
+        projections=planner.projections,
+        is_amortised=guess is not None,
+    )
+    ends = [
+        planner.steps * getattr(denoiser, end)
+        + (0.0 if guess is None else planner.projections * getattr(guess, end))
+        + getattr(beside, end)
+        for end in ("value", "low", "high")
+    ]
     return Count(
-        planner.steps * denoiser.value + beside,
-        planner.steps * denoiser.low + LOW * beside,
-        planner.steps * denoiser.high + HIGH * beside,
-        f"of {planner.steps} steps estimated from the layers' shapes, of noise and projection from "
-        "counts on QEMU",
+        *(ends[0], ends[1], ends[2]),
+        f"of {planner.steps} steps estimated from the layers' shapes; {beside.source}",
     )
 
 
@@ -183,33 +264,37 @@ class PlannerGolden:
 
 def planner_golden(planner: Planner, graph: QGraph) -> PlannerGolden:
     """Golden rows by the interpreter and the specification of the sampler."""
-    (name,), (result,) = graph.inputs, graph.outputs
-    shape = graph.tensors[name].shape
-
-    def denoise(rows: NDArray[np.int8]) -> NDArray[np.int8]:
-        out = run(graph, {name: rows.reshape(len(rows), *shape)})[result]
-        return np.asarray(out, np.int8).reshape(len(rows), -1)
-
+    amortiser = planner.amortiser
+    sampler = Sampler(
+        planner.tables,
+        planner.specs,
+        lambda rows: run_rows(graph, rows),
+        planner.projector,
+        planner.projection,
+        None if amortiser is None else amortiser.guess,
+    )
+    bounds = planner.projector.own_bounds
     requests, responses = [], []
     for index, condition in enumerate(GOLDEN_CONDITIONS):
-        sample = np.array([index])
-        coordinates = sample_coordinates(
-            planner.tables, planner.specs, denoise, condition, GOLDEN_SEED, sample
-        )
-        bounds = planner.projector.own_bounds
         requests.append(pack_request(condition, GOLDEN_SEED, index, bounds))
-        responses.append(pack_response(finish(planner.projector, coordinates)))
+        responses.append(
+            pack_response(sampler.draw(condition, GOLDEN_SEED, np.array([index]), bounds))
+        )
     return PlannerGolden(_rows(requests), _rows(responses))
 
 
 def planner_record(planner: Planner, core: Core) -> bytes:
     """The file `planner.json`: what a host needs to compute the same samples."""
     is_float = Isa.FPU_SINGLE in core.isa or core.kernel_class is None
-    record = {
+    mode = ProjectorMode.EXACT if planner.amortiser is None else ProjectorMode.AMORTISED
+    record: dict[str, Any] = {
         "steps": planner.steps,
-        "projector": "exact",
+        "projection": str(planner.projection),
+        "projector": str(mode) if planner.projections else None,
         "arithmetic": "float32" if is_float else "fixed",
     }
+    if planner.amortiser is not None:
+        record["amortiser"] = planner.amortiser.as_record()
     return json.dumps(record, indent=2, sort_keys=True).encode()
 
 
@@ -217,12 +302,15 @@ def _rows(rows: list[bytes]) -> NDArray[np.int8]:
     return np.stack([np.frombuffer(row, np.int8) for row in rows])
 
 
-def _sizes(planner: Planner, denoiser_bytes: int) -> str:
+def _sizes(planner: Planner, denoiser_bytes: int, guesser_bytes: int) -> str:
     before, after = planner.specs
     values = {
         "JL_STEPS": str(planner.steps),
-        "JL_DENOISER_ARENA_BYTES": str(max(denoiser_bytes, 1)),
-        "JL_SAMPLER_ARENA_BYTES": str(planner_arena_bytes(planner, denoiser_bytes)),
+        "JL_PROJECTS": str(int(planner.projections > 0)),
+        "JL_PROJECTS_EACH_STEP": str(int(planner.projection is ProjectionMode.EACH_STEP)),
+        "JL_IS_AMORTISED": str(int(planner.amortiser is not None)),
+        "JL_DENOISER_ARENA_BYTES": str(denoiser_bytes or 1),
+        "JL_SAMPLER_ARENA_BYTES": str(planner_arena_bytes(planner, denoiser_bytes, guesser_bytes)),
         "JL_INPUT_SCALE": c_float(before.scale),
         "JL_INPUT_ZERO_POINT": f"({before.zero_point})",
         "JL_OUTPUT_SCALE": c_float(after.scale),
@@ -230,6 +318,15 @@ def _sizes(planner: Planner, denoiser_bytes: int) -> str:
         "JL_X0_LIMIT": c_float(planner.tables.x0_limit),
         "JL_CAPACITY": c_float(planner.network.capacity),
     }
+    if planner.amortiser is not None:
+        given, made = planner.amortiser.guess.specs
+        values |= {
+            "JL_GUESSER_ARENA_BYTES": str(guesser_bytes or 1),
+            "JL_GUESS_INPUT_SCALE": c_float(given.scale),
+            "JL_GUESS_INPUT_ZERO_POINT": f"({given.zero_point})",
+            "JL_GUESS_OUTPUT_SCALE": c_float(made.scale),
+            "JL_GUESS_OUTPUT_ZERO_POINT": f"({made.zero_point})",
+        }
     body = "".join(f"#define {name} {value}\n" for name, value in values.items())
     about = "Sizes and factors of one planner's sampler; generated by export/planner."
     guard = "JL_SAMPLER_SIZES_H"
@@ -239,7 +336,7 @@ def _sizes(planner: Planner, denoiser_bytes: int) -> str:
 def _tables(planner: Planner) -> str:
     tables, network = planner.tables, planner.network
     embedding = planner.specs[0].quantize(tables.embedding)
-    parts = (
+    parts: tuple[str, ...] = (
         c_table("int8_t jl_embedding", embedding),
         c_table("float jl_keep_state", tables.keep_state, is_real=True),
         c_table("float jl_keep_data", tables.keep_data, is_real=True),
@@ -248,6 +345,11 @@ def _tables(planner: Planner) -> str:
         c_table("uint16_t jl_edge_sources", network.sources),
         c_table("uint16_t jl_edge_targets", network.targets),
     )
+    if planner.amortiser is not None:
+        parts += (
+            c_table("float jl_guess_factor", share_factors(network), is_real=True),
+            c_table("float jl_guess_flow_max", network.flow_max, is_real=True),
+        )
     about = block_comment("One planner's sampler; generated by export/planner.")
     body = "".join(parts)
     return f'{about}#include "jl_sampler.h"\n\n// clang-format off\n{body}// clang-format on\n'

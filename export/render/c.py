@@ -48,7 +48,7 @@ class Program:
         layers: in order of execution.
         choices: what each mode would run, and what it takes.
         optimize: the mode that was taken.
-        files: file name -> text; `model.c` holds the entry `jl_infer`.
+        files: file name -> text; `model.c`, or that of its part, holds the entry.
     """
 
     graph: QGraph
@@ -70,6 +70,7 @@ def render_c(
     producer: str,
     model_sha256: str,
     optimize: Optimize = Optimize.SPEED,
+    part: str = "",
 ) -> Program:
     """The graph as C; the same graph, core and producer give the same text.
 
@@ -79,18 +80,22 @@ def render_c(
         producer: generator and version, for the header comment.
         model_sha256: names the model, for the header comment.
         optimize: what kernels are chosen for.
+        part: where a module holds several graphs, what the names of this one's file, entry
+            (`jl_PART`) and layers begin with.
 
     Raises:
         UnsupportedModelError: an operator has no code in integers.
     """
     every = tuple(calls(graph))
-    choices = choose_kernels(graph, _kernels(every, core), core)
+    choices = choose_kernels(graph, _kernels(every, core, part), core)
     choice = choices[optimize]
     layers = tuple(
         Layer(call, code, call.node.op in KERNEL_OPERATORS)
         for call, code in zip(every, choice.codes, strict=True)
     )
-    files = {"model.c": _model_c(graph, layers, choice.plan, producer, model_sha256)}
+    entry = f"jl_{part}" if part else ENTRY
+    text = _model_c(graph, layers, choice.plan, producer, model_sha256, entry)
+    files = {f"{part or 'model'}.c": text}
     for layer in layers:
         if layer.is_kernel:
             files[f"{layer.code.symbol}{layer.code.suffix}"] = layer.code.source
@@ -98,12 +103,12 @@ def render_c(
     return Program(graph, layers, choices, optimize, files)
 
 
-def _kernels(every: tuple[Call, ...], core: Core) -> tuple[tuple[KernelCode, ...], ...]:
+def _kernels(every: tuple[Call, ...], core: Core, part: str) -> tuple[tuple[KernelCode, ...], ...]:
     """The kernels of each layer, the one with least scratch last; other operators have one C."""
     if core.kernel_class is None:
         raise ValueError(f"{core.name} has no native kernels")
     resolved = {
-        index: KERNEL_OPERATORS[call.node.op].layer(call, _symbol(index))
+        index: KERNEL_OPERATORS[call.node.op].layer(call, _symbol(index, part))
         for index, call in enumerate(every)
         if call.node.op in KERNEL_OPERATORS
     }
@@ -117,17 +122,22 @@ def _kernels(every: tuple[Call, ...], core: Core) -> tuple[tuple[KernelCode, ...
     return tuple(
         kernels[index]
         if index in kernels
-        else (PLAIN_OPERATORS[call.node.op].emit_c(call, _symbol(index), core),)
+        else (PLAIN_OPERATORS[call.node.op].emit_c(call, _symbol(index, part), core),)
         for index, call in enumerate(every)
     )
 
 
-def _symbol(index: int) -> str:
-    return f"layer{index}"
+def _symbol(index: int, part: str) -> str:
+    return f"{part}_layer{index}" if part else f"layer{index}"
 
 
 def _model_c(
-    graph: QGraph, layers: tuple[Layer, ...], plan: Plan, producer: str, model_sha256: str
+    graph: QGraph,
+    layers: tuple[Layer, ...],
+    plan: Plan,
+    producer: str,
+    model_sha256: str,
+    entry: str,
 ) -> str:
     operands = _Operands(graph, plan)
     body = "".join(_call(index, layer, operands) for index, layer in enumerate(layers))
@@ -149,7 +159,7 @@ def _model_c(
         *operands.constants(),
         *sources,
         "".join(_declaration(layer) for layer in layers if layer.is_kernel),
-        _entry(body, uses_arena="arena_bytes" in body),
+        _entry(entry, body, uses_arena="arena_bytes" in body),
     )
     return "\n".join(part for part in parts if part)
 
@@ -165,7 +175,7 @@ def _header(graph: QGraph, producer: str, model_sha256: str) -> str:
     )
 
 
-def _entry(body: str, *, uses_arena: bool) -> str:
+def _entry(name: str, body: str, *, uses_arena: bool) -> str:
     arena = "int8_t *const arena_bytes = arena;" if uses_arena else "(void)arena;"
     return f"""\
 /* One inference.
@@ -175,9 +185,9 @@ def _entry(body: str, *, uses_arena: bool) -> str:
  * out: JL_OUTPUT_BYTES, the outputs one behind the other.
  * Returns 0.
  */
-int32_t {ENTRY}(void *arena, const int8_t *in, int8_t *out);
+int32_t {name}(void *arena, const int8_t *in, int8_t *out);
 
-int32_t {ENTRY}(void *arena, const int8_t *in, int8_t *out) {{
+int32_t {name}(void *arena, const int8_t *in, int8_t *out) {{
     {arena}
 
 {body}

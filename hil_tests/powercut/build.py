@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.firmware.build import FOLDER as FIRMWARE
-from jouleloop.cache import cache_folder
+from jouleloop.cache import BuildCache
 from jouleloop.errors import MachineError
 from jouleloop.programs import require_program, zig_command
 
@@ -48,15 +48,15 @@ def _copy_sources(folder: Path) -> None:
     shutil.copytree(HARNESS, folder / "harness")
 
 
-class _Cache:
-    """Files that are built at most once, each named after all that goes into it."""
+class _Workshop:
+    """A copy of the sources, and what was already built of ones like it."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, cache: BuildCache) -> None:
         self.work = work
-        self.folder = cache_folder() / "powercut"
+        self.cache = cache
 
     def build(self, stem: str, command: Sequence[str], made: str, inputs: Sequence[bytes]) -> Path:
-        """Run a command in the work folder, unless its result is there.
+        """Run a command in the work folder, unless its result is kept.
 
         Args:
             stem: begins the name of the built file.
@@ -67,8 +67,8 @@ class _Cache:
         digest = hashlib.sha256("\0".join(command).encode())
         for part in inputs:
             digest.update(hashlib.sha256(part).digest())
-        built = self.folder / f"{stem}-{digest.hexdigest()[:16]}{Path(made).suffix}"
-        if not built.is_file():
+
+        def run(_: Path) -> Path:
             done = subprocess.run(
                 command, cwd=self.work, capture_output=True, text=True, check=False
             )
@@ -78,9 +78,9 @@ class _Cache:
                     + done.stderr.strip()[-2000:],
                     hint="a change in edge_runtime/firmware that broke the build shows above",
                 )
-            # Two processes may build the same file: each has its own and the last rename wins.
-            (self.work / made).replace(built)
-        return built
+            return self.work / made
+
+        return self.cache.get(f"{stem}-{digest.hexdigest()[:16]}{Path(made).suffix}", run)
 
 
 def build_harness(mutant: Mutant | None = None, *, flags: Sequence[str] = ()) -> Path:
@@ -98,36 +98,37 @@ def build_harness(mutant: Mutant | None = None, *, flags: Sequence[str] = ()) ->
         MissingToolError: gcc or the `ziglang` wheel is not installed.
         MachineError: the compiler refuses the sources.
     """
-    folder = cache_folder() / "powercut"
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as name:
+    cache = BuildCache("powercut")
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    # Beside what is kept, for a finished file is renamed into its place.
+    with tempfile.TemporaryDirectory(dir=cache.folder, prefix="build-") as name:
         work = Path(name)
         _copy_sources(work)
         if mutant is not None:
             mutant.apply(work)
-        cache = _Cache(work)
-        shims = [_build_shim(cache, shim) for shim in SHIMS]
-        objects = [*shims, *_build_objects(cache, flags)]
+        workshop = _Workshop(work, cache)
+        shims = [_build_shim(workshop, shim) for shim in SHIMS]
+        objects = [*shims, *_build_objects(workshop, flags)]
         link = [require_program("gcc"), *flags, "-no-pie", *map(str, objects), "-o", "powercut"]
-        return cache.build("powercut", link, "powercut", ())
+        return workshop.build("powercut", link, "powercut", ())
 
 
-def _build_shim(cache: _Cache, shim: str) -> Path:
+def _build_shim(workshop: _Workshop, shim: str) -> Path:
     """Cryptography of Zig's standard library: the real one, as on the boards."""
     stem = Path(shim).stem
     command = zig_command("build-obj", shim, *ZIG_FLAGS, f"-femit-bin={stem}.o")
-    inputs = ((cache.work / shim).read_bytes(), metadata.version("ziglang").encode())
-    return cache.build(stem, command, f"{stem}.o", inputs)
+    inputs = ((workshop.work / shim).read_bytes(), metadata.version("ziglang").encode())
+    return workshop.build(stem, command, f"{stem}.o", inputs)
 
 
-def _build_objects(cache: _Cache, flags: Sequence[str]) -> list[Path]:
+def _build_objects(workshop: _Workshop, flags: Sequence[str]) -> list[Path]:
     """One object per C file; each depends on that file and on every header."""
     gcc = require_program("gcc")
-    headers = [path.read_bytes() for path in sorted(cache.work.rglob("*.h"))]
+    headers = [path.read_bytes() for path in sorted(workshop.work.rglob("*.h"))]
     objects = []
-    for path in sorted(cache.work.rglob("*.c")):
-        source = str(path.relative_to(cache.work))
+    for path in sorted(workshop.work.rglob("*.c")):
+        source = str(path.relative_to(workshop.work))
         command = [gcc, *FLAGS, *flags, "-c", source, "-o", "object.o"]
         inputs = (path.read_bytes(), *headers)
-        objects.append(cache.build(path.stem, command, "object.o", inputs))
+        objects.append(workshop.build(path.stem, command, "object.o", inputs))
     return objects

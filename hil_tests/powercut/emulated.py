@@ -54,7 +54,7 @@ def _plugin_arguments(programs: Iterable[Path], counts: Path, cut: Cut | None) -
 def _board(profile: DeviceProfile, flash: Path, cut: Cut | None) -> Emulator:
     built = build_firmware(profile)
     # Each is linked for a place of its own, and all of them write to flash.
-    programs = (built.boot, built.elf(0), built.elf(1))
+    programs = (built.start, built.elf(0), built.elf(1))
     arguments = _plugin_arguments(programs, flash.with_suffix(".operations"), cut)
     return Emulator(profile, flash, arguments=arguments)
 

@@ -145,8 +145,8 @@ MUTANTS = (
         "model-counter-raised-before-its-self-test",
         "the security counter rises before the new model passed its self-test",
         "src/slots.c",
-        "    record.trial_slot = (uint8_t)index;\n",
-        "    record.trial_slot = (uint8_t)index;\n"
+        "    record.model_trial = (uint8_t)index;\n",
+        "    record.model_trial = (uint8_t)index;\n"
         "    record.model_counter = slots->slot[index].image.security_counter;\n",
         "model-refused",
     ),
@@ -156,16 +156,70 @@ MUTANTS = (
         "src/slots.c",
         "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
         "    struct jl_record early = slots->record;\n"
-        "    early.active_slot = (uint8_t)index;\n"
+        "    early.model_slot = (uint8_t)index;\n"
         "    (void)write_record(port, slots, early);\n"
         "    jl_status status = look(port, slots, index);\n    if (status == JL_OK) {\n",
         "model-refused",
     ),
     Mutant(
+        "model-kept-without-confirmation",
+        "a model is confirmed as soon as it passed its self-test",
+        "src/slots.c",
+        "} else if (slots->active == JL_NO_SLOT) {",
+        "} else {",
+        "model-revert",
+    ),
+    Mutant(
+        "model-counter-raised-before-confirm",
+        "the security counter rises when a model's trial begins",
+        "src/slots.c",
+        "    status = write_record(port, slots, record);\n"
+        "    if (outcome != JL_OK || status != JL_OK) {\n",
+        "    record.model_counter = outcome == JL_OK ? slots->slot[index].image.security_counter\n"
+        "                                            : record.model_counter;\n"
+        "    status = write_record(port, slots, record);\n"
+        "    if (outcome != JL_OK || status != JL_OK) {\n",
+        "model-revert",
+    ),
+    Mutant(
+        "model-confirmed-in-ram-alone",
+        "a confirmation of a model is forgotten at the next start",
+        "src/slots.c",
+        "    confirm(&record, slots->active, &slots->slot[slots->active].image);\n"
+        "    return write_record(port, slots, record);\n",
+        "    confirm(&record, slots->active, &slots->slot[slots->active].image);\n"
+        "    slots->record = record;\n    return JL_OK;\n",
+        "model-update",
+    ),
+    Mutant(
+        "model-way-back-overwritten",
+        "an upload takes the slot of the confirmed model while another one is on trial",
+        "src/upload.c",
+        ": jl_slots_confirm(port, slots);",
+        ": JL_OK;",
+        "model-revert",
+    ),
+    Mutant(
+        "model-way-back-erased",
+        "in a model's trial, the confirmed model can be erased",
+        "src/slots.c",
+        "    if (index == slots->active || is_way_back) {\n",
+        "    if (index == slots->active) {\n",
+        "model-revert",
+    ),
+    Mutant(
+        "model-reverted-without-a-reason",
+        "a model's trial that nobody confirmed ends, and the board does not say why",
+        "src/slots.c",
+        "            end_trial(record, JL_NODE_ERROR_NOT_CONFIRMED);\n",
+        "            end_trial(record, JL_OK);\n",
+        "model-revert",
+    ),
+    Mutant(
         "model-retries-never-stored",
         "how often the last model stopped the board is not stored: it is tried for ever",
         "src/slots.c",
-        "record.trial_slot == index ? (uint8_t)(record.trials + 1) : 1;",
+        "record.model_trial == index ? (uint8_t)(record.model_attempts + 1) : 1;",
         "1;",
         "model-hangs",
     ),
@@ -280,7 +334,7 @@ MUTANTS = (
         "start-not-counted",
         "two starts have the same number",
         "src/slots.c",
-        "    (void)jl_records_append(port, &slots->record);\n",
+        "    (void)jl_records_append(port, record);\n",
         "",
         "boot",
     ),
@@ -288,16 +342,16 @@ MUTANTS = (
         "served-before-its-self-test",
         "the record names the new model before its self-test passed",
         "src/slots.c",
-        "    record.trial_slot = (uint8_t)index;\n",
-        "    record.trial_slot = (uint8_t)index;\n    record.active_slot = (uint8_t)index;\n",
+        "    record.model_trial = (uint8_t)index;\n",
+        "    record.model_trial = (uint8_t)index;\n    record.model_slot = (uint8_t)index;\n",
         "model-refused",
     ),
     Mutant(
         "last-model-given-up-at-once",
         "a power cut in the trial of the last model that is left erases it",
         "src/slots.c",
-        "(is_last_resort && record->trials < MAX_TRIALS)",
-        "(is_last_resort && record->trials < 1)",
+        "is_last_resort && record->model_attempts < MAX_ATTEMPTS",
+        "is_last_resort && record->model_attempts < 1",
         "model-faded",
     ),
     Mutant(
@@ -312,8 +366,8 @@ MUTANTS = (
         "live-model-erased-on-request",
         "the slot that serves can be erased",
         "src/slots.c",
-        "    if (index == slots->active) {\n        return JL_ERROR_BAD_STATE;\n    }\n",
-        "",
+        "    if (index == slots->active || is_way_back) {\n",
+        "    if (is_way_back) {\n",
         "model-update",
     ),
     Mutant(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jouleloop.cache import cache_folder
+from jouleloop.cache import BuildCache
 from jouleloop.errors import InputError, MachineError
 from jouleloop.programs import require_program
 
@@ -32,13 +31,9 @@ def build_plugin(source: Path = SOURCE) -> Path:
     """
     gcc = require_program("gcc")
     key = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
-    plugin = cache_folder() / "profiler" / f"{source.stem}-{key}.so"
-    if plugin.exists():
-        return plugin
-    plugin.parent.mkdir(parents=True, exist_ok=True)
-    # Another process may build the same file: each writes its own and the last rename wins.
-    with tempfile.TemporaryDirectory(dir=plugin.parent) as folder:
-        built = Path(folder) / plugin.name
+
+    def build(folder: Path) -> Path:
+        built = folder / "plugin.so"
         run = subprocess.run(
             [gcc, *FLAGS, str(source), "-o", str(built)],
             capture_output=True,
@@ -50,8 +45,9 @@ def build_plugin(source: Path = SOURCE) -> Path:
                 f"{gcc} cannot compile {source.name}: {run.stderr.strip()[-500:]}",
                 hint="the profiler needs a gcc that makes shared objects for this machine",
             )
-        built.replace(plugin)
-    return plugin
+        return built
+
+    return BuildCache("profiler").get(f"{source.stem}-{key}.so", build)
 
 
 def plugin_arguments(

@@ -15,7 +15,7 @@ import numpy as np
 
 from device_profiles.core import Isa
 from edge_runtime.wire.module import parse_module
-from jouleloop.cache import cache_folder
+from jouleloop.cache import BuildCache
 from jouleloop.errors import BundleError, LinkError, MachineError
 from jouleloop.programs import require_program, spawn, stop, zig_command
 
@@ -87,13 +87,8 @@ def build_runner(board: RunnerBoard) -> Path:
         *("runner.c", "-Wl,-T,runner.ld", "-o", FIRMWARE),
     ]
     key = hashlib.sha256("\0".join((source, header, script, *flags)).encode()).hexdigest()[:16]
-    runner = cache_folder() / "runner" / f"{board.machine}-{key}.elf"
-    if runner.exists():
-        return runner
-    runner.parent.mkdir(parents=True, exist_ok=True)
-    # Two processes may build the same file: each writes its own and the last rename wins.
-    with tempfile.TemporaryDirectory(dir=runner.parent) as name:
-        folder = Path(name)
+
+    def build(folder: Path) -> Path:
         for file, text in {"runner.c": source, "jl_module.h": header, "runner.ld": script}.items():
             (folder / file).write_text(text, encoding="utf-8")
         done = subprocess.run(
@@ -101,8 +96,9 @@ def build_runner(board: RunnerBoard) -> Path:
         )
         if done.returncode != 0:
             raise MachineError(f"the runner does not compile: {done.stderr.strip()[-500:]}")
-        (folder / FIRMWARE).replace(runner)
-    return runner
+        return folder / FIRMWARE
+
+    return BuildCache("runner").get(f"{board.machine}-{key}.elf", build)
 
 
 def prepare_run(

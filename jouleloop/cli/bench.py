@@ -163,7 +163,8 @@ def _check_conformance(
     else:
         table = Table("check", "", "finding", title=f"{found.device} on {found.port}")
         for verdict in found.verdicts:
-            table.add_row(verdict.check, "yes" if verdict.is_passed else "NO", verdict.finding)
+            passed = "yes" if verdict.is_passed else "NO"
+            table.add_row(verdict.check, passed if verdict.applies else "-", verdict.finding)
         print_wide(table)
     failed = [verdict.check for verdict in found.verdicts if not verdict.is_passed]
     if failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,8 +10,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from edge_runtime.planner.drawing import ProjectionMode
 from export.graph import Rounding
 from export.optimize import Optimize
+from export.planner.choice import ProjectorMode
 from jouleloop.cli.keys import make_first_key
 from jouleloop.cli.output import JsonFlag, console, print_json, progress_bar
 
@@ -59,6 +62,17 @@ def export(
         int | None,
         typer.Option(min=1, help="Denoising steps of a planner; default: the checkpoint's."),
     ] = None,
+    projector: Annotated[
+        ProjectorMode | None,
+        typer.Option(
+            help="Of a planner: the exact projection, or one that a learned guess starts and that "
+            "is finished exactly; auto, the default, counts both and takes the winner."
+        ),
+    ] = None,
+    projection: Annotated[
+        ProjectionMode | None,
+        typer.Option(help="Of a planner: when plans are projected; default: as trained, end."),
+    ] = None,
     key: Annotated[
         Path | None, typer.Option(help="Signing key file; default: yours (`jouleloop keys`).")
     ] = None,
@@ -88,6 +102,7 @@ def export(
     from export.budget import Budget
     from export.pipeline import ExportOptions, export_model
 
+    chooses = _chooses_projector(model, projector, projection)
     battery = _battery(battery_joules, days, decisions_per_day)
     if battery is not None and budget_joules is not None:
         raise typer.BadParameter("give --budget-joules or --battery-joules, not both")
@@ -97,16 +112,46 @@ def export(
     if signing_key is None and native is not False and profile.core.kernel_class is not None:
         make_first_key()
     options = ExportOptions(
-        rounding, native, budget, dump, optimize, signing_key, steps, security_counter
+        *(rounding, native, budget, dump, optimize, signing_key, steps, security_counter),
+        projector=None if chooses else projector,
+        projection=projection,
     )
     with progress_bar("export") as progress:
-        bundle = export_model(model, profile, options, progress=progress)
+        if chooses:
+            from hil_tests.projector_trial import export_with_winner
+
+            bundle = export_with_winner(model, profile, options, progress=progress)
+        else:
+            bundle = export_model(model, profile, options, progress=progress)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bundle(bundle, out)
     if json_output:
         print_json(_record(bundle, out))
     else:
         _print(bundle, out)
+
+
+def _chooses_projector(
+    model: Path, projector: ProjectorMode | None, projection: ProjectionMode | None
+) -> bool:
+    """Whether both projectors of a planner have to be compared."""
+    from edge_runtime.planner.sampler import FAMILY
+    from export.frontend.read_source import family_of
+
+    family = family_of(model)
+    for option, value in (("--projector", projector), ("--projection", projection)):
+        if value is not None and family != FAMILY:
+            raise typer.BadParameter(
+                f"it belongs to planners; {model} is {f'a {family}' if family else 'none'}",
+                param_hint=option,
+            )
+    if projection is ProjectionMode.NONE and projector is not None:
+        raise typer.BadParameter(
+            "--projection none leaves nothing to project; give one of the two",
+            param_hint="--projector",
+        )
+    is_open = projector in (None, ProjectorMode.AUTO)
+    return family == FAMILY and is_open and projection is not ProjectionMode.NONE
 
 
 def _battery(
@@ -133,7 +178,16 @@ def _record(bundle: Bundle, out: Path) -> dict[str, Any]:
         "outputs": [spec.as_record() for spec in bundle.outputs],
         "files": {name: len(content) for name, content in sorted(bundle.files.items())},
         "cost": bundle.cost,
-    }
+    } | _planner_record(bundle)
+
+
+def _planner_record(bundle: Bundle) -> dict[str, Any]:
+    """How a planner's bundle samples and projects; nothing for other models."""
+    from edge_runtime.wire.bundle import PLANNER
+
+    if PLANNER not in bundle.files:
+        return {}
+    return {"planner": json.loads(bundle.file(PLANNER))}
 
 
 def _print(bundle: Bundle, out: Path) -> None:
@@ -144,7 +198,36 @@ def _print(bundle: Bundle, out: Path) -> None:
         console.print(_modes(cost))
     console.print(_sizes(cost))
     console.print(_energies(cost))
+    for record in _planner_record(bundle).values():
+        _print_planner(record)
     console.print(f"{escape(str(out))}: {', '.join(sorted(bundle.files))}", soft_wrap=True)
+
+
+def _print_planner(record: dict[str, Any]) -> None:
+    """How plans are drawn, and both projectors side by side where they were compared."""
+    from export.budget import format_joules
+
+    projector = f" by the {record['projector']} projector" if record["projector"] else ""
+    console.print(f"{record['steps']} steps, projection: {record['projection']}{projector}")
+    choice = record.get("choice", {})
+    if "exact" in choice:
+        table = Table(
+            *("projector", "instructions per plan", "modelled", "violation", "from the nearest"),
+            caption=escape(f"{choice['source']}; violation and distance of capacity"),
+        )
+        for mode in ("exact", "amortised"):
+            figures = choice[mode]
+            energy = figures["energy"]
+            table.add_row(
+                f"{mode}{' (taken)' if mode == choice['mode'] else ''}",
+                f"{figures['instructions']:,.0f}",
+                "unknown" if energy is None else format_joules(energy["joules"]),
+                f"{figures['violation']:.2g}",
+                f"{figures['distance']:.2g}",
+            )
+        console.print(table)
+    if choice:
+        console.print(f"{choice['mode']}: {choice['reason']}", markup=False, soft_wrap=True)
 
 
 def _layers(cost: dict[str, Any]) -> Table:

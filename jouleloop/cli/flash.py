@@ -27,7 +27,8 @@ def flash(
 
     The device stores the model beside the one that it serves, checks its signature, its core and
     its memory, and runs the golden rows that the model carries. Only when every output is exact it
-    serves the new model; otherwise it says why not and keeps the old one.
+    serves the new model, on trial; otherwise it says why not and keeps the old one. Once the new
+    model is seen to serve it is confirmed; cut off before, the next start brings the old one back.
 
     With --firmware the device gets this version's firmware. Its boot loader starts it once, on
     trial; when it answers it is confirmed, otherwise the old firmware comes back.

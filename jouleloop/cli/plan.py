@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 plan_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 PlannerPath = Annotated[
-    Path, typer.Argument(metavar="PLANNER", help="Checkpoint folder of a planner.")
+    Path, typer.Argument(metavar="PLANNER", help="A planner: checkpoint folder, or bundle .jlb.")
 ]
 Condition = Annotated[
     str, typer.Option(metavar="COST,CO2", help="Weights of cost and CO2, 0 to 1 each.")
@@ -31,6 +31,8 @@ Level = Annotated[str, typer.Option(help="Level of the intervals: 0.8, 0.9 or 0.
 @plan_app.callback()
 def plan() -> None:
     """Draw plans with a trained planner: run a network, change it, ask what a tax would do.
+
+    A checkpoint draws with its float model; a bundle with the sampler that was exported.
 
     Example: jouleloop plan operate out/planner --condition 0.2,0.8
     """
@@ -205,6 +207,12 @@ def whatif(
 
 
 def _planner(path: Path) -> Planner:
+    """The float model of a checkpoint, or the very sampler that a bundle brings to a device."""
+    if path.is_file():
+        from edge_runtime.node.planner import planner_of_bundle
+        from edge_runtime.wire.bundle import read_bundle
+
+        return planner_of_bundle(read_bundle(path))
     from train.planner.drawing import planner_of_checkpoint
 
     return planner_of_checkpoint(path)

@@ -15,6 +15,7 @@ import jouleloop
 from edge_runtime.firmware.build import FOLDER, SHIM_OBJECTS, WARNINGS, shim_steps
 from edge_runtime.firmware.trusted_keys import render_trusted_keys
 from edge_runtime.wire import smp
+from edge_runtime.wire.image import parse_image
 from jouleloop.programs import require_program
 from tests.keys import KEY, OTHER_KEY
 
@@ -58,11 +59,13 @@ def build_host_board(folder: Path) -> Path:
 class HostBoard:
     """A running host board; leaving the context fails where a sanitizer complained."""
 
-    def __init__(self, program: Path, flash: Path) -> None:
+    def __init__(self, program: Path, flash: Path, *, is_read_only: bool = False) -> None:
         if not flash.exists():
             flash.write_bytes(b"\xff" * FLASH_BYTES)
         self.flash = flash
-        self._program = program
+        self._command: list[str | Path] = [program, flash]
+        if is_read_only:
+            self._command.append("read-only")
         self._decoder = smp.LineDecoder()
         self._messages: deque[bytes] = deque()
         self._sequence = 0
@@ -71,7 +74,7 @@ class HostBoard:
     def start(self) -> None:
         """Switch it on."""
         self._process = subprocess.Popen(
-            [self._program, self.flash],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -132,6 +135,11 @@ class HostBoard:
         answer = cbor2.loads(self.ask_raw(operation, group, command, cbor2.dumps(payload)))
         assert isinstance(answer, dict)
         return answer
+
+    def choose(self, image: bytes, *, confirm: bool) -> dict[str, Any]:
+        """Ask for an image by its hash: on trial, or for good."""
+        payload = {"hash": parse_image(image).sha256, "confirm": confirm}
+        return self.ask(2, smp.Group.IMAGE, smp.ImageCommand.STATE, payload)
 
     def upload(self, image: bytes, piece_bytes: int = 800) -> dict[str, Any]:
         """Upload an image; returns the last answer, or the first that is an error."""

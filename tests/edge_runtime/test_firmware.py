@@ -224,7 +224,9 @@ def test_code_that_faults_restarts_the_board_with_the_old_model(
 def test_a_model_that_hangs_restarts_the_board(
     device: SerialDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device.upload_model(TinyModule(body=LOOP, size=1, rows=0).image())
+    image = TinyModule(body=LOOP, size=1, rows=0).image()
+    device.upload_model(image)
+    device.confirm_model(parse_image(image).sha256)
     boot_id = device.ledger().boot_id
     # No answer comes: the watchdog ends this inference after 4 s of the board's time.
     monkeypatch.setattr(serial_device, "INFERENCE_DEADLINE_S", 0.5)
@@ -271,7 +273,9 @@ def test_ledger_accounts_for_every_tick(device: SerialDevice) -> None:
 
 
 def test_decisions_wait_until_they_are_acknowledged(device: SerialDevice) -> None:
-    device.upload_model(TinyModule(size=8).image())
+    image = TinyModule(size=8).image()
+    device.upload_model(image)
+    device.confirm_model(parse_image(image).sha256)
     device.acknowledge(device.outbox().next - 1)
     inferences = [device.infer(bytes([value] * 8)) for value in range(20)]
     kept: list[Decision] = []

@@ -13,9 +13,10 @@ import pytest
 import device_profiles
 from edge_runtime.firmware import build
 from edge_runtime.firmware.build import build_firmware
-from edge_runtime.firmware.flat import flatten, section_bytes
+from edge_runtime.firmware.flat import flatten
 from edge_runtime.key_folder import key_folder
 from edge_runtime.wire.image import PROFILE_CLASS_FIRMWARE, Version, parse_image
+from jouleloop.elf import Elf
 from jouleloop.errors import InputError, MachineError, MissingToolError
 
 pytestmark = pytest.mark.qemu
@@ -43,18 +44,18 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_same_sources_are_built_once(cache: Path, sources: Path) -> None:
     built = build_firmware(BOARD)
-    built_at = built.boot.stat().st_mtime_ns
+    built_at = built.start.stat().st_mtime_ns
     assert built.folder.parent == cache
-    for elf in (built.boot, built.elf(0), built.elf(1)):
+    for elf in (built.start, built.elf(0), built.elf(1)):
         assert elf.read_bytes()[:4] == b"\x7fELF"
-    assert build_firmware(BOARD).boot.stat().st_mtime_ns == built_at
+    assert build_firmware(BOARD).start.stat().st_mtime_ns == built_at
     # Nothing but what is finished is left.
     assert [path.name for path in cache.iterdir()] == [built.folder.name]
     # Another source is another firmware; comments count, for lines are in the debug information.
     ledger = sources / "src/ledger.c"
     ledger.write_text(ledger.read_text() + "/* more */\n")
     assert build_firmware(BOARD) != built
-    assert built.boot.is_file()
+    assert built.start.is_file()
 
 
 def test_firmware_is_signed_and_linked_for_its_slot(cache: Path) -> None:
@@ -72,10 +73,10 @@ def test_firmware_is_signed_and_linked_for_its_slot(cache: Path) -> None:
 def test_the_parts_fit_their_budgets(cache: Path) -> None:
     """Boot loader with Ed25519 48 kB; firmware without a model 24 kB of flash, 6 kB of RAM."""
     built = build_firmware(BOARD)
-    assert len(flatten(built.boot.read_bytes(), 0)) <= 48 * 1024
+    assert len(flatten(built.start.read_bytes(), 0)) <= 48 * 1024
     assert len(parse_image(built.image(0)).payload) <= 24 * 1024
-    sections = section_bytes(built.elf(0).read_bytes())
-    assert 0 < sections[".data"] + sections[".bss"] <= 6 * 1024
+    firmware = Elf(built.elf(0).read_bytes())
+    assert 0 < sum(firmware.section(name).target_bytes for name in (".data", ".bss")) <= 6 * 1024
 
 
 def test_where_it_is_built_does_not_matter(cache: Path, tmp_path: Path) -> None:

@@ -198,7 +198,8 @@ def test_another_file_than_announced_is_refused(fresh_board: HostBoard) -> None:
 
 def test_erase(fresh_board: HostBoard) -> None:
     fresh_board.upload(_module().image(Version(1)))
-    fresh_board.upload(_module().image(Version(2)))
+    image = _module().image(Version(2))
+    fresh_board.upload(image)
 
     def erase(**slot: int) -> dict[str, Any]:
         return fresh_board.ask(WRITE, Group.IMAGE, ImageCommand.ERASE, slot)
@@ -206,7 +207,11 @@ def test_erase(fresh_board: HostBoard) -> None:
     # The host port has no boot loader, and so no slots of firmware.
     assert erase() == erase(slot=0) == _image_error(ImageError.NO_FREE_SLOT)
     assert erase(slot=4) == _image_error(ImageError.INVALID_SLOT)
-    assert erase(slot=3) == {"rc": ProtocolError.BAD_STATE}  # it serves
+    bad_state = {"rc": ProtocolError.BAD_STATE}
+    assert erase(slot=3) == bad_state  # it serves
+    assert erase(slot=2) == bad_state  # the way back
+    fresh_board.choose(image, confirm=True)
+    assert erase(slot=3) == bad_state
     assert _models(fresh_board) == {"1.0.0": False, "2.0.0": True}
     assert erase(slot=2) == {}
     assert _models(fresh_board) == {"2.0.0": True}
@@ -373,7 +378,10 @@ def test_altered_modules_with_a_right_hash_never_harm_the_board(
 NO_SLOT = 0xFF
 
 
-def _record(sequence: int, boot_id: int, slot: int, trial: int = NO_SLOT, trials: int = 0) -> bytes:
+def make_record(
+    sequence: int, boot_id: int, slot: int, trial: int = NO_SLOT, trials: int = 0
+) -> bytes:
+    """A record as it lies in flash."""
     # Firmware: the first slot's, none on trial. Counters. Attempts, reasons, trials of the model.
     slots = (slot, trial, 0, NO_SLOT)
     ends = (0, 0, 0, trials)
@@ -395,7 +403,7 @@ def test_boots_are_counted_across_blocks(fresh_board: HostBoard) -> None:
         start = block * ERASE_BYTES
         last = boot_id_in(content)
         records = b"".join(
-            _record(1000 * (block + 1) + n, last, 0) for n in range(ERASE_BYTES // 32 - 1)
+            make_record(1000 * (block + 1) + n, last, 0) for n in range(ERASE_BYTES // 32 - 1)
         )
         content[start : start + ERASE_BYTES] = records + b"\xff" * 32
         fresh_board.flash.write_bytes(content)
@@ -413,7 +421,7 @@ def boot_id_in(flash: bytearray) -> int:
     for at in range(0, 2 * ERASE_BYTES, 32):
         record = bytes(flash[at : at + 32])
         sequence, boot_id, slot = struct.unpack_from("<2IB", record, 4)
-        if record == _record(sequence, boot_id, slot):
+        if record == make_record(sequence, boot_id, slot):
             newest = max(newest, (sequence, boot_id))
     return newest[1]
 
@@ -428,7 +436,7 @@ def test_the_last_model_is_tried_three_times(
     content = bytearray(fresh_board.flash.read_bytes())
     # As it is when the board stops in the midst of the trial of slot 0, and slot 1 breaks then.
     content[:ERASE_BYTES] = b"".join(
-        (_record(1, 5, 1), _record(2, 5, 1, trial=0, trials=trials)),
+        (make_record(1, 5, 1), make_record(2, 5, 1, trial=0, trials=trials)),
     ).ljust(ERASE_BYTES, b"\xff")
     content[2 * SLOT_BYTES + 40] ^= 1
     fresh_board.flash.write_bytes(content)
@@ -461,7 +469,7 @@ def test_torn_records_are_stepped_over(fresh_board: HostBoard) -> None:
         fresh_board.stop()
         content = bytearray(fresh_board.flash.read_bytes())
         end = max(at for at in range(0, ERASE_BYTES, 32) if content[at] != 0xFF) + 32
-        torn = _record(10**6, 10**6, 1)[: rng.randrange(1, 31)]
+        torn = make_record(10**6, 10**6, 1)[: rng.randrange(1, 31)]
         content[end : end + len(torn)] = torn
         fresh_board.flash.write_bytes(content)
         fresh_board.start()

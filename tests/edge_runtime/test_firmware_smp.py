@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.wire import smp
-from edge_runtime.wire.smp import Group, ImageCommand, NodeCommand, ProtocolError, StatCommand
+from edge_runtime.wire.smp import (
+    Clock,
+    Group,
+    ImageCommand,
+    NodeCommand,
+    ProtocolError,
+    StatCommand,
+)
 
 if TYPE_CHECKING:
     from tests.edge_runtime.host_board import HostBoard
@@ -233,7 +240,7 @@ def test_ids_of_version_1_clients(host_board: HostBoard) -> None:
 
 def test_statistics_are_listed_and_shown(fresh_board: HostBoard) -> None:
     listed = fresh_board.ask(READ, Group.STAT, StatCommand.LIST, {})
-    assert listed == {"stat_list": ["ledger", "outbox"]}
+    assert listed == {"stat_list": ["ledger", "outbox", "board"]}
     shown = fresh_board.ask(READ, Group.STAT, StatCommand.SHOW, {"name": "ledger"})
     ledger = fresh_board.ask(READ, Group.NODE, NodeCommand.LEDGER, {})
     assert shown["name"] == "ledger"
@@ -241,8 +248,12 @@ def test_statistics_are_listed_and_shown(fresh_board: HostBoard) -> None:
     assert shown["fields"]["bytes_in"] < ledger["bytes_in"]
     outbox = fresh_board.ask(READ, Group.STAT, StatCommand.SHOW, {"name": "outbox"})["fields"]
     assert outbox == {"first": 1, "next": 1, "dropped": 0}
-    unknown = fresh_board.ask(READ, Group.STAT, StatCommand.SHOW, {"name": "ledgers"})
-    assert unknown == {"rc": ProtocolError.NOT_FOUND}
+    board = fresh_board.ask(READ, Group.STAT, StatCommand.SHOW, {"name": "board"})["fields"]
+    assert board == {"clock": Clock.ONLY, "clock_hz": 10**9, "read_only": 0}
+    # Nobody painted this machine's stack.
+    for name in ("ledgers", "stack"):
+        unknown = fresh_board.ask(READ, Group.STAT, StatCommand.SHOW, {"name": name})
+        assert unknown == {"rc": ProtocolError.NOT_FOUND}
     assert fresh_board.ask(READ, Group.STAT, StatCommand.SHOW, {}) == {"rc": ProtocolError.INVALID}
     refused = fresh_board.ask(WRITE, Group.STAT, StatCommand.LIST, {})
     assert refused == {"rc": ProtocolError.NOT_SUPPORTED}

@@ -20,7 +20,7 @@ NONE = {"group": 0, "rc": 0}
 
 
 def test_a_refused_model_leaves_its_reason(fresh_board: HostBoard) -> None:
-    nothing = {"firmware": NONE, "model": NONE, "trial": False}
+    nothing = {"firmware": NONE, "model": NONE, "trial": False, "model_trial": False}
     assert fresh_board.ask(READ, Group.NODE, NodeCommand.ROLLBACK, {}) == nothing
     refused = fresh_board.upload(TinyModule(machine=HOST, size=4, wrong_rows=True).image())
     reason = {"group": int(Group.NODE), "rc": int(NodeError.SELF_TEST_DIFFERS)}

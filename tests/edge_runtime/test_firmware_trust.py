@@ -60,6 +60,7 @@ def test_every_trusted_key_will_do(fresh_board: HostBoard, tmp_path: Path) -> No
     # imgtool's own image of the same module; its version is 1.2.3+4.
     own = imgtool_sign(tmp_path, MODULE.build(), KEY, counter=0, target_hex="0101010000000000")
     assert fresh_board.upload(own)["off"] == len(own)
+    fresh_board.choose(own, confirm=True)
     fresh_board.restart()
     assert _models(fresh_board) == {"1.2.3.4": True, "2.0.0": False}
     assert _serves(fresh_board)
@@ -84,14 +85,19 @@ def test_what_is_not_signed_by_a_trusted_key_never_serves(fresh_board: HostBoard
         assert _models(fresh_board) == {"1.0.0": True}
 
 
-def test_the_counter_rises_when_a_model_serves_and_never_falls(fresh_board: HostBoard) -> None:
+def test_the_counter_rises_when_a_model_is_confirmed_and_never_falls(
+    fresh_board: HostBoard,
+) -> None:
     steps = ((3, True), (3, True), (2, False), (7, True), (6, False), (0, False), (7, True))
     reached = 0
     for number, (counter, is_taken) in enumerate(steps):
-        version = Version(1, number)
-        answer = fresh_board.upload(MODULE.image(version, security_counter=counter))
+        image = MODULE.image(Version(1, number), security_counter=counter)
+        answer = fresh_board.upload(image)
         if is_taken:
             assert "off" in answer
+            # The first has nothing to go back to; the others are on trial.
+            assert _counter(fresh_board) == (reached or counter)
+            assert "images" in fresh_board.choose(image, confirm=True)
             reached = counter
         else:
             assert answer == _refusal(NodeError.COUNTER_OLDER)
@@ -113,8 +119,10 @@ def test_a_model_that_failed_its_self_test_leaves_the_counter(fresh_board: HostB
 def test_a_withdrawn_model_does_not_come_back(fresh_board: HostBoard) -> None:
     """The serving slot is destroyed; the other holds an image with a lower counter."""
     fresh_board.upload(MODULE.image(Version(1), security_counter=1))
-    fresh_board.upload(MODULE.image(Version(2), security_counter=2))
-    fresh_board.restart()
+    image = MODULE.image(Version(2), security_counter=2)
+    fresh_board.upload(image)
+    assert _models(fresh_board) == {"1.0.0": False, "2.0.0": True}
+    fresh_board.choose(image, confirm=True)
     # What can never serve again is not listed.
     assert _models(fresh_board) == {"2.0.0": True}
     fresh_board.stop()

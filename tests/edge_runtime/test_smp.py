@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from smp import error, header, image_management, packet
 
 from edge_runtime.firmware import generate_ids
+from edge_runtime.firmware.build import FOLDER
 from edge_runtime.wire import smp
 from edge_runtime.wire.smp import ImageError, LineDecoder, NodeError, ProtocolError
 
@@ -149,3 +152,25 @@ def test_every_code_is_explained() -> None:
             assert smp.explain(group, code) == code.explanation
     assert "does not know" in smp.explain(None, 200)
     assert "does not know" in smp.explain(9, 1)
+
+
+def test_the_page_on_signed_images_names_every_code_of_the_verifier() -> None:
+    sources = ("src/image.c", "src/firmware.c")
+    text = "".join((FOLDER / source).read_text(encoding="utf-8") for source in sources)
+    given = {
+        (group, int(codes[name]))
+        for group, codes in (("IMAGE", ImageError), ("NODE", NodeError))
+        for name in re.findall(rf"JL_{group}_ERROR_(\w+)", text)
+        if not name.startswith("FLASH_")
+    }
+    page = (Path(__file__).parents[2] / "docs/security.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| ([\d, or]+) \((\d+)\) \| .* \|$", page, re.MULTILINE)
+    groups = {smp.Group.IMAGE: "IMAGE", smp.Group.NODE: "NODE"}
+    stated = {
+        (groups[smp.Group(int(group))], int(code))
+        for codes, group in rows
+        for code in re.findall(r"\d+", codes)
+    }
+    # A module's instruction set is checked with its core, where the model is bound.
+    assert stated - given == {("NODE", int(NodeError.ISA_MISSING))}
+    assert given <= stated

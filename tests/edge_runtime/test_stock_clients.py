@@ -19,6 +19,7 @@ from smpclient.requests.image_management import ImageErase, ImageStatesRead, Ima
 from smpclient.requests.os_management import EchoWrite, MCUMgrParametersRead, ResetWrite
 from smpclient.transport.serial import SMPSerialTransport
 
+from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire.image import Target, Version, parse_image
 from edge_runtime.wire.smp import NodeError
 from tests.edge_runtime.imgtool import imgtool_sign
@@ -26,7 +27,6 @@ from tests.edge_runtime.tiny_module import TinyModule
 from tests.keys import KEY, STRANGER
 
 if TYPE_CHECKING:
-    from edge_runtime.node.serial_device import SerialDevice
     from hil_tests.emulator import Emulator
 
 pytestmark = pytest.mark.qemu
@@ -81,6 +81,33 @@ def test_smpmgr_cannot_bring_in_what_nobody_trusts(emulator: Emulator, tmp_path:
     assert "version='6.5.5'" in _smpmgr(emulator, "image", "state-read").stdout
     assert _smpmgr(emulator, "image", "upload", "--slot", "1", str(strange)).returncode == 0
     assert "version='1.2.3.4'" in _smpmgr(emulator, "image", "state-read").stdout
+
+
+def test_smpmgr_tries_a_model_and_confirms_it(emulator: Emulator, tmp_path: Path) -> None:
+    old, new = (TinyModule(size=40).image(Version(7, minor)) for minor in range(2))
+    path = tmp_path / "model.bin"
+    path.write_bytes(old)
+    sha256 = parse_image(new).sha256.hex()
+    assert _smpmgr(emulator, "image", "upload", "--slot", "1", str(path)).returncode == 0
+    path.write_bytes(new)
+    assert _smpmgr(emulator, "image", "upload", "--slot", "1", str(path)).returncode == 0
+    assert _serving(emulator) == {"7.1.0": False}
+    assert _smpmgr(emulator, "os", "reset").returncode == 0
+    assert _serving(emulator) == {"7.0.0": True}
+    for options, is_confirmed in (((), False), (("--confirm",), True)):
+        assert _smpmgr(emulator, "image", "state-write", sha256, *options).returncode == 0
+        assert _serving(emulator) == {"7.1.0": is_confirmed}
+    assert _smpmgr(emulator, "os", "reset").returncode == 0
+    assert _serving(emulator) == {"7.1.0": True}
+
+
+def _serving(emulator: Emulator) -> dict[str, bool]:
+    """Version of the model that serves, and whether it is confirmed."""
+    with SerialDevice(emulator.port) as device:
+        device.wait_until_up()
+        model = device.active_model()
+    assert model is not None
+    return {model.version: model.is_confirmed}
 
 
 async def _drive(port: str, image: bytes, refused_images: dict[bytes, NodeError]) -> None:

@@ -60,6 +60,12 @@ ARM = Machine(
     Isa.THUMB2 | Isa.DSP,
     1,
 )
+CORTEX_M3 = Machine(
+    ("-target", "thumb-freestanding-eabi", "-mcpu=cortex_m3", "-fropi"),
+    KernelClass.SCALAR,
+    Isa.THUMB2,
+    1,
+)
 # The host's firmware port takes modules of scalar cores, and this machine's code in them.
 HOST = Machine(("-fPIC",), KernelClass.SCALAR, Isa.NONE, 0)
 
@@ -83,9 +89,9 @@ def machine_code(machine: Machine, body: str, size: int) -> bytes:
         work = Path(folder)
         (work / "module.c").write_text(source)
         flags = ("-std=c11", "-Os", "-ffreestanding", "-fno-builtin", "-c", "module.c")
-        compiler = zig_command("cc") if machine is ARM else [require_program("gcc")]
+        compiler = [require_program("gcc")] if machine is HOST else zig_command("cc")
         subprocess.run([*compiler, *machine.compiler, *flags, "-o", "m.o"], cwd=work, check=True)
-        extract = ("objcopy", "-I", "elf32-little" if machine is ARM else "elf64-x86-64")
+        extract = ("objcopy", "-I", "elf64-x86-64" if machine is HOST else "elf32-little")
         subprocess.run(
             [*extract, "-O", "binary", "-j", "code", "m.o", "m.bin"], cwd=work, check=True
         )

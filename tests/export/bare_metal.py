@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import subprocess
 import tempfile
@@ -34,7 +35,7 @@ SECTIONS {{
 class Machine:
     """A QEMU machine, and where things go in its memory.
 
-    `instructions_per_tick`: of SysTick, under `-icount shift=0`.
+    `instructions_per_tick`: of SysTick, under `-icount shift=0`; NaN where there is none.
     """
 
     name: str
@@ -45,13 +46,24 @@ class Machine:
     module: int
     data: int
     request: int
+    stack_bytes: int = 0x10000
 
 
+# The 16 KiB of RAM of an nRF51822: a quarter for the stack, the rest for request, answer and
+# arena. The part has no SysTick, so nothing is counted.
+M0 = Machine(
+    *("microbit", "thumb-freestanding-eabi", "cortex_m0", math.nan),
+    *(0, 0x20000, 0x20000000, 0x20001000, 0x1000),
+)
 M3 = Machine(
     "mps2-an385", "thumb-freestanding-eabi", "cortex_m3", 40, 0, 0x100000, 0x20000000, 0x20100000
 )
 M4 = Machine(
     "mps2-an386", "thumb-freestanding-eabihf", "cortex_m4", 40, 0, 0x100000, 0x20000000, 0x20100000
+)
+M33 = Machine(
+    *("mps2-an505", "thumb-freestanding-eabihf", "cortex_m33", 50),
+    *(0x10000000, 0x10100000, 0x38000000, 0x38100000),
 )
 M55 = Machine(
     "mps3-an547",
@@ -64,7 +76,14 @@ M55 = Machine(
     0x21000000,
 )
 # Instructions of Armv6-M are a part of Armv7-M's: the M3 runs, and counts, them all the same.
-MACHINES = {"cortex-m0plus": M3, "cortex-m3": M3, "cortex-m4f": M4, "cortex-m55": M55}
+MACHINES = {
+    "cortex-m0": M0,
+    "cortex-m0plus": M3,
+    "cortex-m3": M3,
+    "cortex-m4f": M4,
+    "cortex-m33": M33,
+    "cortex-m55": M55,
+}
 
 
 @dataclass(frozen=True)
@@ -98,7 +117,7 @@ def _build(machine: Machine, folder: Path) -> None:
         "data": machine.data,
         "module": machine.module,
         "request": machine.request,
-        "stack": machine.data + 0x10000,
+        "stack": machine.data + machine.stack_bytes,
     }
     (folder / "rig.ld").write_text(SCRIPT.format(**places))
     flags = ("-O2", "-ffreestanding", "-fno-sanitize=all", "-Wl,-T,rig.ld", "-Wl,-e,reset")

@@ -10,13 +10,13 @@ import pytest
 from device_profiles.core import CORES, KernelClass
 from edge_runtime.wire.module import CEILING, SELF_TEST, Ceiling, SelfTest, parse_module
 from export.cost import count_instructions
-from export.elf import Elf
 from export.golden import make_golden
 from export.graph import QGraph, Rounding
 from export.interpret import run
 from export.link import Module, link_module
 from export.render.c import Program, render_c
 from export.specs import module_specs, tensor_specs
+from jouleloop.elf import Elf
 from jouleloop.errors import UnsupportedModelError
 from tests.export.bare_metal import run_module
 from tests.export.graphs import activation_tensor, one_operator

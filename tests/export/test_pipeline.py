@@ -24,10 +24,10 @@ from edge_runtime.wire.bundle import (
 from edge_runtime.wire.image import parse_image
 from edge_runtime.wire.module import parse_module
 from export.budget import Battery, Budget
-from export.elf import Elf
 from export.graph import Rounding
 from export.optimize import Optimize
 from export.pipeline import STAGES, ExportOptions, export_model
+from jouleloop.elf import Elf
 from jouleloop.errors import InputError, MissingFigureError, OverBudgetError
 from tests.export.checkpoints import write_checkpoint
 from tests.export.graphs import run_litert

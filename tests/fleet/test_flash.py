@@ -140,6 +140,7 @@ def test_flash_a_bundle(tmp_path: Path) -> None:
             active = device.active_model()
             assert active is not None
             assert active.version == "1.2.3"
+            assert active.is_confirmed
             assert device.trust() == Trust((KEY.public.key_hash,), 0, 0)
 
 

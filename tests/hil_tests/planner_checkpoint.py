@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STEPS = (10, 4)
 
 
-def write_planner(folder: Path, nodes: int, edges: int) -> Network:
+def write_planner(folder: Path, nodes: int, edges: int, *, has_amortiser: bool = False) -> Network:
     """Write the checkpoint; returns its network."""
     network = random_network(5, nodes, edges)
     size = edges + 4 * nodes
@@ -44,4 +44,9 @@ def write_planner(folder: Path, nodes: int, edges: int) -> Network:
         "x0_limit": 8.0,
     }
     (folder / "card.json").write_text(json.dumps(card))
+    if has_amortiser:
+        # Of random weights it guesses nonsense, and every plan has to hold all the same.
+        widths = (edges + 3 * nodes, 16, edges)
+        rows = np.random.default_rng(7).uniform(-1.0, 1.0, (256, widths[0])).astype(np.float32)
+        write_checkpoint(folder / "amortiser", widths, rows=rows)
     return network

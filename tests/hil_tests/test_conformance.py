@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import device_profiles
+from edge_runtime.firmware.build import build_firmware, stack_bounds
 from edge_runtime.wire.bundle import Bundle, write_bundle
 from export.pipeline import ExportOptions, export_model
 from hil_tests.conformance import CHECKS, run_conformance
@@ -20,17 +21,29 @@ from tests.keys import STRANGER
 
 pytestmark = pytest.mark.qemu
 
+# A board that does not write its flash refuses these, and says why.
+NEEDS_FLASH = {"model", "configuration", "outbox"}
+
 
 def _bundle(checkpoint: Path, device: str, **options: object) -> Bundle:
     profile = device_profiles.load(device)
     return export_model(checkpoint, profile, ExportOptions(**options))  # type: ignore[arg-type]  # by name
 
 
-@pytest.mark.parametrize("device", ["mps2-an385", "mps2-an386", "mps2-an505", "corstone-300"])
+@pytest.mark.parametrize(
+    "device", ["mps2-an385", "mps2-an386", "mps2-an505", "corstone-300", "stm32f405"]
+)
 def test_every_port_conforms(policy_checkpoint: Path, device: str) -> None:
-    found = run_conformance_session(_bundle(policy_checkpoint, device), "qemu", device=None)
+    bundle = _bundle(policy_checkpoint, device)
+    found = run_conformance_session(bundle, "qemu", device=None)
     assert [v.check for v in found.verdicts] == list(CHECKS)
     assert found.is_passed, [v for v in found.verdicts if not v.is_passed]
+    left_out = {v.check for v in found.verdicts if not v.applies}
+    assert left_out == (NEEDS_FLASH if device == "stm32f405" else set())
+    used, _, reserved, *_ = next(v for v in found.verdicts if v.check == "stack").finding.split()
+    profile = device_profiles.load(device)
+    bound = stack_bounds(profile, build_firmware(profile))["firmware"]
+    assert int(used) <= bound.total_bytes <= bound.reserved_bytes == int(reserved)
 
 
 def test_a_board_that_takes_nothing_from_the_signer_does_not(

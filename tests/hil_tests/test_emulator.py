@@ -16,7 +16,8 @@ import device_profiles
 from edge_runtime.firmware.build import Firmware
 from edge_runtime.node.serial_device import SerialDevice
 from hil_tests import emulator
-from hil_tests.emulator import FLASH_BYTES, Emulator
+from hil_tests.emulated_flash import FLASH_BYTES
+from hil_tests.emulator import Emulator
 from jouleloop.errors import InputError, LinkError, MachineError, MissingToolError
 from tests.processes import programs_with
 

@@ -15,7 +15,8 @@ from edge_runtime.node.serial_device import SerialDevice
 from edge_runtime.wire.image import Version, parse_image
 from edge_runtime.wire.smp import NodeError, ProtocolError
 from fleet.flash import update_firmware
-from hil_tests.emulator import FIRMWARE_SLOTS, Emulator
+from hil_tests.emulated_flash import FIRMWARE_SLOTS
+from hil_tests.emulator import Emulator
 from jouleloop.errors import DeviceRefusedError, MachineError
 
 pytestmark = pytest.mark.qemu

@@ -70,8 +70,11 @@ class Book:
         self.decisions[answer.sequence] = decision
 
     def update(self, device: SerialDevice, image: bytes) -> None:
-        self.models.add(_hash(image))
+        if not self.models:
+            self.models.add(_hash(image))  # the first is confirmed at once
         device.upload_model(image)
+        self.models.add(_hash(image))
+        device.confirm_model(_hash(image))
         self.models = {_hash(image)}
 
     def check(self, device: SerialDevice) -> None:

@@ -19,12 +19,12 @@ import device_profiles
 from edge_runtime.wire.bundle import GOLDEN, Bundle, native_elf_name, read_bundle, write_bundle
 from edge_runtime.wire.image import parse_image
 from edge_runtime.wire.module import parse_module
-from export.elf import Elf
 from export.graph import Rounding
 from export.interpret import run
 from export.pipeline import ExportOptions, export_model
 from export.render.tflite import render_tflite
 from hil_tests.profiler import read_symbols
+from jouleloop.elf import Elf
 from tests.export.random_graphs import mlp, packed, rows
 
 if TYPE_CHECKING:

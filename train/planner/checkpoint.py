@@ -43,11 +43,17 @@ def schedules(fit: Fit) -> dict[int, Schedule]:
 
 
 def calibration_rows(
-    model: torch.nn.Module, data: PlanData, tables: dict[int, Schedule], seed: int
+    model: torch.nn.Module, size: int, tables: dict[int, Schedule], seed: int
 ) -> NDArray[np.float32]:
-    """Inputs of whole sampling runs: of every table, and of each column its true extremes."""
+    """Inputs of whole sampling runs: of every table, and of each column its true extremes.
+
+    Args:
+        model: the denoiser.
+        size: D.
+        tables: schedules by number of steps.
+        seed: of noise, conditions and choice.
+    """
     random = torch.Generator().manual_seed(seed)
-    size = data.states.shape[1]
     noise = torch.randn(CALIBRATION_PATHS, size, generator=random)
     conditions = torch.rand(CALIBRATION_PATHS, CONDITION_SIZE, generator=random)
     corners = torch.tensor(CORNERS)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.planner.objectives import OBJECTIVES
+from jouleloop.figures import INK, LIMIT, MODEL, OTHER, figure_of, svg
 from train.planner.verdicts import interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     Record = dict[str, Any]
 
-INK, MODEL, OTHER, LIMIT = "#1c2b33", "#1f7a8c", "#9fb0b6", "#c8553d"
 KINDS = (
     ("x0", "float", MODEL, "o"),
     ("INT8", "INT8", LIMIT, "s"),
@@ -51,39 +47,8 @@ def draw_plots(records: Sequence[Record]) -> list[dict[str, str]]:
     ]
 
 
-def _figure(width: float, height: float, columns: int) -> tuple[Figure, list[Axes]]:
-    # Figure alone, without pyplot: no global state and no window system.
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    mpl.rcParams.update(
-        {
-            "svg.hashsalt": "jouleloop",  # the same records draw the same bytes
-            "svg.fonttype": "none",
-            "font.family": "sans-serif",
-            "text.color": INK,
-            "axes.labelcolor": INK,
-            "axes.edgecolor": INK,
-            "xtick.color": INK,
-            "ytick.color": INK,
-        }
-    )
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = list(figure.subplots(1, columns, squeeze=False)[0])
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _svg(figure: Figure) -> str:
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
-    text = stream.getvalue()
-    return text[text.index("<svg") :]
-
-
 def _draw_steps(records: Sequence[Record]) -> str:
-    figure, axes = _figure(11, 3.9, 2)
+    figure, axes = figure_of(11, 3.9, 2)
     for ax, (name, label) in zip(
         axes,
         (("sliced_wasserstein", "distance"), ("std_ratio", "std over that of held-out plans")),
@@ -113,7 +78,7 @@ def _draw_steps(records: Sequence[Record]) -> str:
     axes[0].set_ylim(bottom=0.0)
     axes[1].axhline(0.9, color=LIMIT, linewidth=0.8)
     axes[1].legend(frameon=False, fontsize=8, loc="lower right")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _points(
@@ -131,7 +96,7 @@ def _points(
 
 
 def _draw_steering(record: Record) -> str:
-    figure, axes = _figure(11, 3.9, 3)
+    figure, axes = figure_of(11, 3.9, 3)
     cost_weight, co2_weight, cost, co2, circular = np.array(record["steering"]).T
     for ax, x, y, colour, names in zip(
         axes,
@@ -149,11 +114,11 @@ def _draw_steering(record: Record) -> str:
         ax.set_xlabel(names[0])
         ax.set_ylabel(names[1])
         figure.colorbar(shown, ax=ax, label=names[2])
-    return _svg(figure)
+    return svg(figure)
 
 
 def _draw_coverage(records: Sequence[Record]) -> str:
-    figure, axes = _figure(11, 3.6, len(OBJECTIVES))
+    figure, axes = figure_of(11, 3.6, len(OBJECTIVES))
     labels = ("cost", "CO2", "circularity")
     for ax, name, label in zip(axes, OBJECTIVES, labels, strict=True):
         levels = [float(level) for level in records[0]["intervals"]]
@@ -168,4 +133,4 @@ def _draw_coverage(records: Sequence[Record]) -> str:
         ax.set_ylabel("covered")
         ax.set_xlim(0.78, 0.97)
         ax.set_ylim(0.65, 1.0)
-    return _svg(figure)
+    return svg(figure)

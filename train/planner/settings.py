@@ -24,6 +24,8 @@ class Fit:
         distillation_steps: of the second part; none leaves it out.
         distillation_rows: paths to learn long steps from.
         distillation_batch: rows per step of the second part, and a quarter as many plans.
+        amortiser_rows: drawn plans that the learned projector learns from.
+        amortiser_steps: of its training.
         predicts_noise: learn the noise, as a baseline; not for distillation.
         physics_weight: of the penalty on x0 times ᾱ, as a baseline.
     """
@@ -38,6 +40,8 @@ class Fit:
     distillation_steps: int = 5000
     distillation_rows: int = 6144
     distillation_batch: int = 512
+    amortiser_rows: int = 2000
+    amortiser_steps: int = 1500
     predicts_noise: bool = False
     physics_weight: float = 0.0
 

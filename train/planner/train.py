@@ -17,7 +17,7 @@ from edge_runtime.planner.network import Network, Plans
 from jouleloop.errors import ScenarioError
 from jouleloop.programs import require_package
 from scenarios.world.generate import make_scenarios
-from train.checkpoint import Card, new_checkpoint, require_replaceable, write_checkpoint
+from train.checkpoint import AMORTISER, Card, new_checkpoint, require_replaceable, write_checkpoint
 from train.planner.data import PlanData, make_plan_data
 from train.planner.pv_network import PERIOD_HOURS, pv_network
 from train.planner.pv_plans import simulate_pv_plans
@@ -65,6 +65,7 @@ def train_planner(
     require_replaceable(out)
     import torch
 
+    from train.planner.amortise import learn_projections
     from train.planner.checkpoint import (
         DEFAULT_STEPS,
         INPUT,
@@ -87,10 +88,11 @@ def train_planner(
     metrics = evaluate(model, data, tables, settings.seed)
     metrics["intervals"] = calibrate_intervals(model, data, tables[DEFAULT_STEPS], settings.seed)
     card = planner_card(data, settings.fit, tables, metrics, settings.seed)
-    rows = calibration_rows(model, data, tables, settings.seed)
+    rows = calibration_rows(model, data.states.shape[1], tables, settings.seed)
     with new_checkpoint(out) as folder:
         example = torch.zeros(1, rows.shape[1])
         write_checkpoint(folder, model, (example,), card, {INPUT: rows})
+        learn_projections(model, data, tables, settings, folder / AMORTISER, show)
     shutil.rmtree(work)
     return card
 

@@ -58,5 +58,7 @@ void jl_cbor_put_bytes(struct jl_cbor_writer *writer, struct jl_bytes value);
 void jl_cbor_put_text(struct jl_cbor_writer *writer, struct jl_bytes value);
 /** A text from a literal, as a key is. */
 void jl_cbor_put_key(struct jl_cbor_writer *writer, const char *key);
+/** A key and its number. */
+void jl_cbor_put_number(struct jl_cbor_writer *writer, const char *key, uint64_t value);
 
 #endif

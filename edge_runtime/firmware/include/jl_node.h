@@ -54,8 +54,14 @@ void jl_node_step(struct jl_node *node);
 /** Answer a message; returns the answer's bytes in `node->reply`, 0 when there is none. */
 uint32_t jl_smp_answer(struct jl_node *node, struct jl_bytes message);
 
+/** Put {"group", "rc"}, what a status is to SMP, into a map that is open. */
+void jl_put_status(struct jl_cbor_writer *writer, const char *key, jl_status status);
+
 /** Put the ledger, as it stands now, into a map that is open. */
 void jl_put_ledger(struct jl_node *node, struct jl_cbor_writer *reply);
+
+/** Put the outbox's counters into a map that is open. */
+void jl_put_outbox(const struct jl_outbox *outbox, struct jl_cbor_writer *reply);
 
 /*
  * The groups of commands. The writer is inside the answer's map; what was written is dropped where
@@ -63,7 +69,6 @@ void jl_put_ledger(struct jl_node *node, struct jl_cbor_writer *reply);
  */
 jl_status jl_os_handle(struct jl_node *node, const struct jl_request *request,
                        struct jl_cbor_writer *reply);
-void jl_images_start(struct jl_node *node);
 jl_status jl_images_handle(struct jl_node *node, const struct jl_request *request,
                            struct jl_cbor_writer *reply);
 jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *request,

@@ -10,6 +10,7 @@
 #include "jl_keys.h"
 #include "jl_module.h"
 #include "jl_services.h"
+#include "jl_smp_ids.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,7 +55,10 @@ struct jl_port {
     uint32_t erase_bytes;
     /** Program unit, a power of two, at most JL_MAX_PROGRAM_BYTES. */
     uint32_t program_bytes;
-    /** Two erase blocks for the record of which slot serves. */
+    /**
+     * Two erase blocks for the record of which slot serves; no bytes: the board does not write its
+     * flash, and serves the model that was put into the first slot before it started.
+     */
     struct jl_area records;
     /** Two erase blocks for the configuration; no bytes: the board keeps none. */
     struct jl_area configuration;
@@ -81,6 +85,9 @@ struct jl_port {
     /** RAM for a model's input, output and arena; begin and end are 16-byte aligned. */
     uint8_t *arena;
     uint8_t *arena_end;
+    /** The whole stack, painted at the start (jl_stack.h); null where it is not known. */
+    const uint32_t *stack;
+    const uint32_t *stack_end;
     /** Stack that is left for a module's code, bytes. */
     uint32_t module_stack_bytes;
     /**
@@ -89,6 +96,8 @@ struct jl_port {
      */
     jl_infer *(*module_entry)(const uint8_t *module, uint32_t entry_offset);
 
+    /** What the ticks come from. */
+    enum jl_clock clock;
     /** Frequency of clock_ticks(), Hz. */
     uint32_t ticks_hz;
     /** Modelled energy of a tick in a model's code, pJ; 0: the board's power is not known. */
@@ -119,6 +128,11 @@ struct jl_port {
      */
     void (*start_firmware)(const uint8_t *vectors);
 };
+
+/** Whether all that would write the board's flash is refused. */
+static inline bool jl_port_is_read_only(const struct jl_port *port) {
+    return port->records.bytes == 0;
+}
 
 /** Run the firmware on a board; never returns. */
 _Noreturn void jl_firmware_run(const struct jl_port *port);

@@ -24,18 +24,18 @@ typedef uint8_t jl_reason;
 struct jl_record {
     uint32_t magic;
     uint32_t sequence;
-    uint32_t boot_id; /* counts starts, from 1 */
-    uint8_t active_slot;
-    uint8_t trial_slot;     /* whose self-test runs, or was running when the board stopped */
+    uint32_t boot_id;       /* counts starts, from 1 */
+    uint8_t model_slot;     /* confirmed; it serves unless another one is on trial */
+    uint8_t model_trial;    /* confirmed before the next start, or given up */
     uint8_t firmware_slot;  /* confirmed; it starts unless another one is on trial */
     uint8_t firmware_trial; /* starts once; confirmed before the next start, or given up */
-    /* Images with a lower security counter are refused; raised when one is served for good. */
+    /* Images with a lower security counter are refused; raised when one is confirmed. */
     uint32_t model_counter;
     uint32_t firmware_counter;
     uint8_t firmware_attempts; /* starts of the firmware on trial so far */
     jl_reason firmware_reason; /* of the last rollback */
     jl_reason model_reason;
-    uint8_t trials; /* of `trial_slot`, begun and not ended */
+    uint8_t model_attempts; /* self-tests of the model on trial; 0: it passed, and serves */
     uint32_t crc32;
 };
 

@@ -62,6 +62,13 @@ enum {
     JL_NODE_ROLLBACK = 7,
 };
 
+enum jl_clock {
+    JL_CLOCK_ONLY = 0,
+    JL_CLOCK_CRYSTAL = 1,
+    JL_CLOCK_INTERNAL = 2,
+    JL_CLOCK_UNCONTROLLED = 3,
+};
+
 /**
  * What an operation gave: group << 16 | code. The protocol's own codes have no group.
  */
@@ -153,12 +160,14 @@ typedef enum {
     JL_NODE_ERROR_WRONG_BOARD = 4194324,
     /** the firmware is linked for the device's other slot */
     JL_NODE_ERROR_WRONG_SLOT = 4194325,
-    /** the firmware on trial was not confirmed before the next start */
+    /** what was on trial was not confirmed before the next start */
     JL_NODE_ERROR_NOT_CONFIRMED = 4194326,
     /** the board stopped in the model's self-test */
     JL_NODE_ERROR_SELF_TEST_STOPPED = 4194327,
     /** the self-test took more modelled joules than the model's ceiling */
     JL_NODE_ERROR_SELF_TEST_TOO_COSTLY = 4194328,
+    /** the device does not write its flash; a debug probe puts models there */
+    JL_NODE_ERROR_FLASH_READ_ONLY = 4194333,
     /** the device's flash could not be written */
     JL_NODE_ERROR_FLASH_FAILED = 4194334,
 } jl_status;

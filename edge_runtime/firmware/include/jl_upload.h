@@ -30,7 +30,8 @@ struct jl_upload_start {
 
 /**
  * Begin, or go on with an upload that was interrupted: the same length and SHA-256 keep what was
- * stored. `data` is the first piece; it holds the image's header.
+ * stored. `data` is the first piece; it holds the image's header. A model on trial is confirmed:
+ * what was its way back makes room.
  */
 jl_status jl_upload_begin(const struct jl_port *port, struct jl_slots *slots,
                           struct jl_upload *upload, const struct jl_upload_start *start,

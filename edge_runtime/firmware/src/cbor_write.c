@@ -78,3 +78,8 @@ void jl_cbor_put_text(struct jl_cbor_writer *writer, struct jl_bytes value) {
 void jl_cbor_put_key(struct jl_cbor_writer *writer, const char *key) {
     jl_cbor_put_text(writer, (struct jl_bytes){(const uint8_t *)key, jl_text_bytes(key)});
 }
+
+void jl_cbor_put_number(struct jl_cbor_writer *writer, const char *key, uint64_t value) {
+    jl_cbor_put_key(writer, key);
+    jl_cbor_put_uint(writer, value);
+}

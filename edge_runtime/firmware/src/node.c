@@ -5,7 +5,6 @@ void jl_node_start(struct jl_node *node, const struct jl_port *port) {
     *node = (struct jl_node){.port = port};
     jl_console_begin(&node->console, node->request, sizeof node->request);
     jl_slots_boot(port, &node->slots);
-    jl_images_start(node);
     jl_outbox_boot(port, &node->outbox);
     node->configuration = jl_configuration_read(port);
 }

@@ -26,7 +26,7 @@ struct place {
 
 static bool find_newest(const struct jl_port *port, struct jl_record *newest, struct place *place) {
     bool is_found = false;
-    for (uint32_t block = 0; block < BLOCKS; block++) {
+    for (uint32_t block = 0; block < BLOCKS && !jl_port_is_read_only(port); block++) {
         const uint8_t *start = port->flash + block_offset(port, block);
         for (uint32_t at = 0; at < port->erase_bytes; at += (uint32_t)sizeof *newest) {
             struct jl_record record;
@@ -47,8 +47,8 @@ struct jl_record jl_records_read(const struct jl_port *port) {
     struct place place;
     if (!find_newest(port, &record, &place)) {
         record = (struct jl_record){
-            .active_slot = JL_NO_SLOT,
-            .trial_slot = JL_NO_SLOT,
+            .model_slot = JL_NO_SLOT,
+            .model_trial = JL_NO_SLOT,
             .firmware_trial = JL_NO_SLOT,
         };
     }
@@ -82,6 +82,9 @@ static bool is_erased(const uint8_t *data, uint32_t bytes) {
 }
 
 jl_status jl_records_append(const struct jl_port *port, struct jl_record *record) {
+    if (jl_port_is_read_only(port)) {
+        return JL_NODE_ERROR_FLASH_READ_ONLY;
+    }
     struct jl_record newest = {0};
     struct place place = {.block = BLOCKS - 1, .end = port->erase_bytes};
     find_newest(port, &newest, &place);

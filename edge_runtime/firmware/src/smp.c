@@ -22,25 +22,22 @@ static uint32_t version_1_code(jl_status status) {
     }
 }
 
-static void put_pair(struct jl_cbor_writer *writer, const char *key, uint32_t value) {
+void jl_put_status(struct jl_cbor_writer *writer, const char *key, jl_status status) {
     jl_cbor_put_key(writer, key);
-    jl_cbor_put_uint(writer, value);
+    jl_cbor_open_map(writer);
+    jl_cbor_put_number(writer, "group", (uint32_t)status >> 16);
+    jl_cbor_put_number(writer, "rc", (uint32_t)status & 0xFFFFu);
+    jl_cbor_end(writer);
 }
 
 /** {"rc"} for the protocol's own codes and in version 1, else {"err": {"group", "rc"}}. */
 static void put_error(struct jl_cbor_writer *writer, jl_status status, uint8_t version) {
-    uint32_t group = (uint32_t)status >> 16;
-    uint32_t code = (uint32_t)status & 0xFFFFu;
-    if (group == 0) {
-        put_pair(writer, "rc", code);
+    if ((uint32_t)status >> 16 == 0) {
+        jl_cbor_put_number(writer, "rc", (uint32_t)status);
     } else if (version == JL_SMP_VERSION_1) {
-        put_pair(writer, "rc", version_1_code(status));
+        jl_cbor_put_number(writer, "rc", version_1_code(status));
     } else {
-        jl_cbor_put_key(writer, "err");
-        jl_cbor_open_map(writer);
-        put_pair(writer, "group", group);
-        put_pair(writer, "rc", code);
-        jl_cbor_end(writer);
+        jl_put_status(writer, "err", status);
     }
 }
 

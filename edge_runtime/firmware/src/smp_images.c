@@ -40,10 +40,8 @@ static void put_flag(struct jl_cbor_writer *reply, const char *name) {
 }
 
 static void put_place(struct jl_cbor_writer *reply, uint32_t image, uint32_t slot) {
-    jl_cbor_put_key(reply, "image");
-    jl_cbor_put_uint(reply, image);
-    jl_cbor_put_key(reply, "slot");
-    jl_cbor_put_uint(reply, slot);
+    jl_cbor_put_number(reply, "image", image);
+    jl_cbor_put_number(reply, "slot", slot);
     jl_cbor_put_key(reply, "version");
 }
 
@@ -66,9 +64,11 @@ static void open_image(struct jl_cbor_writer *reply, uint32_t kind, uint32_t slo
 
 static void put_model(struct jl_cbor_writer *reply, const struct jl_slots *slots, uint32_t index) {
     open_image(reply, JL_SMP_IMAGE_MODEL, index, &slots->slot[index].image);
+    if (index == slots->record.model_slot) {
+        put_flag(reply, "confirmed");
+    }
     if (index == slots->active) {
         put_flag(reply, "active");
-        put_flag(reply, "confirmed");
     }
     jl_cbor_end(reply);
 }
@@ -99,19 +99,35 @@ static void put_only_firmware(struct jl_cbor_writer *reply) {
     jl_cbor_end(reply);
 }
 
-static jl_status state(const struct jl_node *node, struct jl_cbor_writer *reply) {
+/** What lies in a slot of firmware, verified now if it was not yet. */
+static const struct jl_slot *firmware_slot(struct jl_node *node, uint32_t index) {
+    struct jl_slot *slot = &node->firmware[index];
+    if (!slot->is_known) {
+        slot->is_known = true;
+        slot->is_valid =
+            jl_firmware_is_replaceable(node->port) &&
+            jl_firmware_look(node->port, &node->slots.record, index, &slot->image) == JL_OK;
+    }
+    return slot;
+}
+
+static const struct jl_slot *model_slot(struct jl_node *node, uint32_t index) {
+    return jl_slots_look(node->port, &node->slots, index);
+}
+
+static jl_status state(struct jl_node *node, struct jl_cbor_writer *reply) {
     jl_cbor_put_key(reply, "images");
     jl_cbor_open_array(reply);
     if (!jl_firmware_is_replaceable(node->port)) {
         put_only_firmware(reply);
     }
     for (uint32_t index = 0; index < JL_FIRMWARE_SLOTS; index++) {
-        if (node->firmware[index].is_valid) {
+        if (firmware_slot(node, index)->is_valid) {
             put_firmware(reply, node, index);
         }
     }
     for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
-        if (node->slots.slot[index].is_valid) {
+        if (model_slot(node, index)->is_valid) {
             put_model(reply, &node->slots, index);
         }
     }
@@ -119,22 +135,14 @@ static jl_status state(const struct jl_node *node, struct jl_cbor_writer *reply)
     return JL_OK;
 }
 
-static void look(struct jl_node *node, uint32_t index) {
-    struct jl_slot *slot = &node->firmware[index];
-    slot->is_valid =
-        jl_firmware_look(node->port, &node->slots.record, index, &slot->image) == JL_OK;
-}
-
-void jl_images_start(struct jl_node *node) {
-    if (jl_firmware_is_replaceable(node->port)) {
-        look(node, 0);
-        look(node, 1);
-    }
-}
-
 static bool has_hash(const struct jl_slot *slot, struct jl_bytes hash) {
     return slot->is_valid && hash.bytes == sizeof slot->image.sha256 &&
            memcmp(slot->image.sha256, hash.data, hash.bytes) == 0;
+}
+
+static jl_status confirm_firmware(struct jl_node *node) {
+    node->firmware[jl_firmware_spare(&node->slots.record)].is_known = false; /* or withdrawn now */
+    return jl_firmware_confirm(node->port, &node->slots.record);
 }
 
 /** Put the spare firmware on trial, or confirm the one that runs. */
@@ -142,19 +150,39 @@ static jl_status choose_firmware(struct jl_node *node, uint32_t index, bool is_c
     bool runs = index == jl_firmware_running(&node->slots.record);
     if (is_confirmed) {
         /* Only what runs has shown that it runs. */
-        return runs ? jl_firmware_confirm(node->port, &node->slots.record) : JL_ERROR_BAD_STATE;
+        return runs ? confirm_firmware(node) : JL_ERROR_BAD_STATE;
     }
     return runs ? JL_OK : jl_firmware_test(node->port, &node->slots.record);
 }
 
-/** A model is served for good once its self-test passed: to test and to confirm it is the same. */
-static jl_status choose_model(struct jl_node *node, uint32_t index) {
-    if (index == node->slots.active) {
-        return JL_OK;
-    }
+/** Another model serves, or will: what was exchanged with the old one is void. */
+static void forget_exchange(struct jl_node *node) {
     node->input_received = 0;
     node->output_ready = 0;
-    return jl_slots_activate(node->port, &node->slots, index);
+}
+
+/** The slot of the model with this hash, of two the one that serves; JL_NO_SLOT: there is none. */
+static uint32_t find_model(struct jl_node *node, struct jl_bytes hash) {
+    uint32_t found = JL_NO_SLOT;
+    for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
+        bool is_better = found == JL_NO_SLOT || index == node->slots.active;
+        if (is_better && has_hash(model_slot(node, index), hash)) {
+            found = index;
+        }
+    }
+    return found;
+}
+
+/** Serve the spare model on trial, or the confirmed one again; keep the one that serves. */
+static jl_status choose_model(struct jl_node *node, uint32_t index, bool is_confirmed) {
+    struct jl_slots *slots = &node->slots;
+    jl_status status = JL_OK;
+    if (index != slots->active) {
+        forget_exchange(node);
+        status = jl_slots_is_on_trial(slots) ? jl_slots_revert(node->port, slots)
+                                             : jl_slots_activate(node->port, slots, index);
+    }
+    return status == JL_OK && is_confirmed ? jl_slots_confirm(node->port, slots) : status;
 }
 
 static jl_status set_state(struct jl_node *node, const struct jl_request *request,
@@ -169,18 +197,16 @@ static jl_status set_state(struct jl_node *node, const struct jl_request *reques
     jl_status status = JL_ERROR_NOT_FOUND;
     if (found == JL_CBOR_ABSENT) {
         /* Without a hash: the firmware that runs. */
-        status =
-            is_confirmed ? jl_firmware_confirm(node->port, &node->slots.record) : JL_ERROR_INVALID;
+        status = is_confirmed ? confirm_firmware(node) : JL_ERROR_INVALID;
     }
     for (uint32_t index = 0; index < JL_FIRMWARE_SLOTS; index++) {
-        if (has_hash(&node->firmware[index], hash)) {
+        if (has_hash(firmware_slot(node, index), hash)) {
             status = choose_firmware(node, index, is_confirmed);
         }
     }
-    for (uint32_t index = 0; index < JL_MODEL_SLOTS; index++) {
-        if (has_hash(&node->slots.slot[index], hash)) {
-            status = choose_model(node, index);
-        }
+    uint32_t model = find_model(node, hash);
+    if (model != JL_NO_SLOT) {
+        status = choose_model(node, model, is_confirmed);
     }
     return status == JL_OK ? state(node, reply) : status;
 }
@@ -222,7 +248,7 @@ static jl_status store(struct jl_node *node, struct jl_bytes map) {
     }
     status = jl_upload_begin(node->port, &node->slots, &node->upload, &start, data);
     if (status == JL_OK && start.kind == JL_SMP_IMAGE_FIRMWARE) {
-        node->firmware[node->upload.slot].is_valid = false;
+        node->firmware[node->upload.slot] = (struct jl_slot){.is_known = true};
     }
     return status;
 }
@@ -239,20 +265,17 @@ static jl_status upload(struct jl_node *node, const struct jl_request *request,
     uint32_t offset = upload->is_open ? upload->offset : 0;
     if (is_complete) {
         /* The self-test runs in the arena, and the model may be another one afterwards. */
-        node->input_received = 0;
-        node->output_ready = 0;
+        forget_exchange(node);
         status = jl_upload_finish(node->port, &node->slots, upload);
         if (upload->kind == JL_SMP_IMAGE_FIRMWARE) {
-            look(node, upload->slot);
+            node->firmware[upload->slot].is_known = false;
         }
         if (status != JL_OK) {
             return status;
         }
     }
-    jl_cbor_put_key(reply, "rc");
-    jl_cbor_put_uint(reply, 0);
-    jl_cbor_put_key(reply, "off");
-    jl_cbor_put_uint(reply, offset);
+    jl_cbor_put_number(reply, "rc", 0);
+    jl_cbor_put_number(reply, "off", offset);
     if (is_complete && upload->has_sha256) {
         put_flag(reply, "match");
     }
@@ -270,7 +293,7 @@ static jl_status erase_firmware(struct jl_node *node, uint32_t index) {
         node->upload.is_open = false;
     }
     jl_status status = jl_firmware_erase(node->port, &node->slots.record);
-    look(node, index);
+    node->firmware[index].is_known = false;
     return status;
 }
 
@@ -297,6 +320,10 @@ jl_status jl_images_handle(struct jl_node *node, const struct jl_request *reques
     bool is_write = request->operation == JL_SMP_WRITE;
     if (request->command == JL_IMAGE_STATE) {
         return is_write ? set_state(node, request, reply) : state(node, reply);
+    }
+    bool is_storing = request->command == JL_IMAGE_UPLOAD || request->command == JL_IMAGE_ERASE;
+    if (is_storing && is_write && jl_port_is_read_only(node->port)) {
+        return JL_NODE_ERROR_FLASH_READ_ONLY;
     }
     if (request->command == JL_IMAGE_UPLOAD && is_write) {
         return upload(node, request, reply);

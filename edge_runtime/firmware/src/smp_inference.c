@@ -7,11 +7,6 @@ enum {
     OUTPUT_OVERHEAD = 4 + 3 + 1,
 };
 
-static void put_number(struct jl_cbor_writer *reply, const char *key, uint64_t value) {
-    jl_cbor_put_key(reply, key);
-    jl_cbor_put_uint(reply, value);
-}
-
 /** As much of the output from `offset` on as the answer holds. */
 static void put_output(const struct jl_node *node, uint32_t offset, struct jl_cbor_writer *reply) {
     uint32_t bytes = node->output_ready - offset;
@@ -44,7 +39,7 @@ static void report(struct jl_node *node, uint64_t run_ticks, struct jl_cbor_writ
     memcpy(decision.output, model->output, kept);
     /* A decision counts even where flash is worn out: then the answer has no sequence. */
     if (jl_outbox_append(node->port, &node->outbox, &decision) == JL_OK) {
-        put_number(reply, "seq", decision.sequence);
+        jl_cbor_put_number(reply, "seq", decision.sequence);
     }
 }
 
@@ -59,8 +54,8 @@ static jl_status run(struct jl_node *node, struct jl_cbor_writer *reply) {
     }
     node->output_ready = node->slots.model.output_bytes;
     node->ledger.decisions++;
-    put_number(reply, "len", node->output_ready);
-    put_number(reply, "ticks", ticks);
+    jl_cbor_put_number(reply, "len", node->output_ready);
+    jl_cbor_put_number(reply, "ticks", ticks);
     report(node, ticks, reply);
     put_output(node, 0, reply);
     return JL_OK;
@@ -92,7 +87,7 @@ static jl_status infer(struct jl_node *node, struct jl_bytes map, struct jl_cbor
     if (node->input_received == model->input_bytes) {
         return run(node, reply);
     }
-    put_number(reply, "off", node->input_received);
+    jl_cbor_put_number(reply, "off", node->input_received);
     return JL_OK;
 }
 
@@ -105,7 +100,7 @@ static jl_status read_output(const struct jl_node *node, struct jl_bytes map,
     if (offset >= node->output_ready) {
         return JL_ERROR_NOT_FOUND;
     }
-    put_number(reply, "off", offset);
+    jl_cbor_put_number(reply, "off", offset);
     put_output(node, offset, reply);
     return JL_OK;
 }
@@ -113,15 +108,15 @@ static jl_status read_output(const struct jl_node *node, struct jl_bytes map,
 void jl_put_ledger(struct jl_node *node, struct jl_cbor_writer *reply) {
     enter(node, JL_STATE_LINK); /* count what has passed of this state */
     const struct jl_ledger *ledger = &node->ledger;
-    put_number(reply, "wake_ticks", ledger->ticks[JL_STATE_WAKE]);
-    put_number(reply, "run_ticks", ledger->ticks[JL_STATE_RUN]);
-    put_number(reply, "link_ticks", ledger->ticks[JL_STATE_LINK]);
-    put_number(reply, "sleep_ticks", ledger->ticks[JL_STATE_SLEEP]);
-    put_number(reply, "decisions", ledger->decisions);
-    put_number(reply, "bytes_in", ledger->bytes_in);
-    put_number(reply, "bytes_out", ledger->bytes_out);
-    put_number(reply, "ticks_hz", node->port->ticks_hz);
-    put_number(reply, "boot_id", node->slots.record.boot_id);
+    jl_cbor_put_number(reply, "wake_ticks", ledger->ticks[JL_STATE_WAKE]);
+    jl_cbor_put_number(reply, "run_ticks", ledger->ticks[JL_STATE_RUN]);
+    jl_cbor_put_number(reply, "link_ticks", ledger->ticks[JL_STATE_LINK]);
+    jl_cbor_put_number(reply, "sleep_ticks", ledger->ticks[JL_STATE_SLEEP]);
+    jl_cbor_put_number(reply, "decisions", ledger->decisions);
+    jl_cbor_put_number(reply, "bytes_in", ledger->bytes_in);
+    jl_cbor_put_number(reply, "bytes_out", ledger->bytes_out);
+    jl_cbor_put_number(reply, "ticks_hz", node->port->ticks_hz);
+    jl_cbor_put_number(reply, "boot_id", node->slots.record.boot_id);
 }
 
 jl_status jl_inference_handle(struct jl_node *node, const struct jl_request *request,

@@ -13,9 +13,7 @@ jl_status jl_keys_handle(struct jl_node *node, const struct jl_request *request,
         jl_cbor_put_bytes(reply, (struct jl_bytes){hash, JL_SHA256_BYTES});
     }
     jl_cbor_end(reply);
-    jl_cbor_put_key(reply, "firmware");
-    jl_cbor_put_uint(reply, node->slots.record.firmware_counter);
-    jl_cbor_put_key(reply, "model");
-    jl_cbor_put_uint(reply, node->slots.record.model_counter);
+    jl_cbor_put_number(reply, "firmware", node->slots.record.firmware_counter);
+    jl_cbor_put_number(reply, "model", node->slots.record.model_counter);
     return JL_OK;
 }

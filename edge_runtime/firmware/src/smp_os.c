@@ -11,10 +11,8 @@ static jl_status echo(const struct jl_request *request, struct jl_cbor_writer *r
 }
 
 static jl_status parameters(struct jl_cbor_writer *reply) {
-    jl_cbor_put_key(reply, "buf_size");
-    jl_cbor_put_uint(reply, JL_BUFFER_BYTES);
-    jl_cbor_put_key(reply, "buf_count");
-    jl_cbor_put_uint(reply, 1);
+    jl_cbor_put_number(reply, "buf_size", JL_BUFFER_BYTES);
+    jl_cbor_put_number(reply, "buf_count", 1);
     return JL_OK;
 }
 

@@ -1,22 +1,13 @@
 #include "jl_node.h"
 
-static void put_reason(struct jl_cbor_writer *reply, const char *key, jl_reason reason) {
-    uint32_t status = (uint32_t)jl_reason_status(reason);
-    jl_cbor_put_key(reply, key);
-    jl_cbor_open_map(reply);
-    jl_cbor_put_key(reply, "group");
-    jl_cbor_put_uint(reply, status >> 16);
-    jl_cbor_put_key(reply, "rc");
-    jl_cbor_put_uint(reply, status & 0xFFFFu);
-    jl_cbor_end(reply);
-}
-
 static jl_status rollback(const struct jl_node *node, struct jl_cbor_writer *reply) {
     const struct jl_record *record = &node->slots.record;
-    put_reason(reply, "firmware", record->firmware_reason);
-    put_reason(reply, "model", record->model_reason);
+    jl_put_status(reply, "firmware", jl_reason_status(record->firmware_reason));
+    jl_put_status(reply, "model", jl_reason_status(record->model_reason));
     jl_cbor_put_key(reply, "trial");
     jl_cbor_put_bool(reply, jl_firmware_is_on_trial(record));
+    jl_cbor_put_key(reply, "model_trial");
+    jl_cbor_put_bool(reply, jl_slots_is_on_trial(&node->slots));
     return JL_OK;
 }
 
@@ -29,8 +20,7 @@ static jl_status self_test(struct jl_node *node, struct jl_cbor_writer *reply) {
     node->output_ready = 0;
     uint64_t begin = node->port->clock_ticks();
     jl_status status = jl_model_self_test(node->port, &node->slots.model);
-    jl_cbor_put_key(reply, "ticks");
-    jl_cbor_put_uint(reply, node->port->clock_ticks() - begin);
+    jl_cbor_put_number(reply, "ticks", node->port->clock_ticks() - begin);
     return status;
 }
 

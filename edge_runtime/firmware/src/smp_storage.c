@@ -5,30 +5,25 @@ enum {
     DECISION_MAP_BYTES = 96,
 };
 
-static void put_number(struct jl_cbor_writer *reply, const char *key, uint64_t value) {
-    jl_cbor_put_key(reply, key);
-    jl_cbor_put_uint(reply, value);
-}
-
 static void put_decision(struct jl_cbor_writer *reply, const struct jl_decision *decision) {
     uint32_t kept = decision->output_bytes < JL_DECISION_OUTPUT_BYTES ? decision->output_bytes
                                                                       : JL_DECISION_OUTPUT_BYTES;
     jl_cbor_open_map(reply);
-    put_number(reply, "seq", decision->sequence);
-    put_number(reply, "boot_id", decision->boot_id);
-    put_number(reply, "at", decision->at_ticks);
-    put_number(reply, "ticks", decision->run_ticks);
-    put_number(reply, "len", decision->output_bytes);
-    put_number(reply, "crc", decision->output_crc32);
+    jl_cbor_put_number(reply, "seq", decision->sequence);
+    jl_cbor_put_number(reply, "boot_id", decision->boot_id);
+    jl_cbor_put_number(reply, "at", decision->at_ticks);
+    jl_cbor_put_number(reply, "ticks", decision->run_ticks);
+    jl_cbor_put_number(reply, "len", decision->output_bytes);
+    jl_cbor_put_number(reply, "crc", decision->output_crc32);
     jl_cbor_put_key(reply, "out");
     jl_cbor_put_bytes(reply, (struct jl_bytes){decision->output, kept});
     jl_cbor_end(reply);
 }
 
-static void put_state(struct jl_cbor_writer *reply, const struct jl_outbox *outbox) {
-    put_number(reply, "first", outbox->first);
-    put_number(reply, "next", outbox->next);
-    put_number(reply, "dropped", outbox->dropped);
+void jl_put_outbox(const struct jl_outbox *outbox, struct jl_cbor_writer *reply) {
+    jl_cbor_put_number(reply, "first", outbox->first);
+    jl_cbor_put_number(reply, "next", outbox->next);
+    jl_cbor_put_number(reply, "dropped", outbox->dropped);
 }
 
 /** As many decisions as the answer holds. */
@@ -38,7 +33,7 @@ static jl_status read_outbox(const struct jl_node *node, struct jl_bytes map,
     if (jl_cbor_get_uint(map, "seq", &from) == JL_CBOR_WRONG) {
         return JL_ERROR_INVALID;
     }
-    put_state(reply, &node->outbox);
+    jl_put_outbox(&node->outbox, reply);
     jl_cbor_put_key(reply, "records");
     jl_cbor_open_array(reply);
     struct jl_decision decision;
@@ -59,7 +54,7 @@ static jl_status acknowledge(struct jl_node *node, struct jl_bytes map,
     }
     jl_status status = jl_outbox_acknowledge(node->port, &node->outbox, through);
     if (status == JL_OK) {
-        put_state(reply, &node->outbox);
+        jl_put_outbox(&node->outbox, reply);
     }
     return status;
 }
@@ -68,6 +63,9 @@ static jl_status configure(struct jl_node *node, struct jl_bytes map) {
     struct jl_configuration configuration;
     if (jl_cbor_get_uint(map, "report_every", &configuration.report_every) != JL_CBOR_FOUND) {
         return JL_ERROR_INVALID;
+    }
+    if (jl_port_is_read_only(node->port)) {
+        return JL_NODE_ERROR_FLASH_READ_ONLY;
     }
     jl_status status = jl_configuration_write(node->port, &configuration);
     if (status == JL_OK) {
@@ -89,7 +87,7 @@ jl_status jl_storage_handle(struct jl_node *node, const struct jl_request *reque
         if (is_write) {
             return configure(node, request->map);
         }
-        put_number(reply, "report_every", node->configuration.report_every);
+        jl_cbor_put_number(reply, "report_every", node->configuration.report_every);
         return JL_OK;
     }
     return jl_keys_handle(node, request, reply);

@@ -60,14 +60,16 @@ jl_status jl_upload_begin(const struct jl_port *port, struct jl_slots *slots,
     bool is_firmware = start->kind == JL_SMP_IMAGE_FIRMWARE;
     uint32_t slot = is_firmware ? jl_firmware_spare(&slots->record) : jl_slots_spare(slots);
     jl_status status = check_start(port, slots, slot, start, data);
-    if (status == JL_OK && is_firmware) {
-        status = jl_firmware_release(port, &slots->record);
+    if (status == JL_OK) {
+        /* A model's upload takes the slot of its way back: the model on trial is kept. */
+        status =
+            is_firmware ? jl_firmware_release(port, &slots->record) : jl_slots_confirm(port, slots);
     }
     if (status != JL_OK) {
         return status;
     }
     if (!is_firmware) {
-        slots->slot[slot].is_valid = false;
+        slots->slot[slot] = (struct jl_slot){.is_known = true}; /* and holds nothing */
     }
     *upload = (struct jl_upload){
         .is_open = true, .kind = start->kind, .slot = slot, .bytes = start->bytes};

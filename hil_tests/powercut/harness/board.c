@@ -137,7 +137,7 @@ static void fill_fences(void) {
     other.outbox = fence_behind(&board_port.outbox);
     port = &other;
     for (uint32_t boot_id = 1; boot_id <= FENCE_RECORDS; boot_id++) {
-        struct jl_record record = {.boot_id = 1000 + boot_id, .active_slot = JL_NO_SLOT};
+        struct jl_record record = {.boot_id = 1000 + boot_id, .model_slot = JL_NO_SLOT};
         (void)jl_records_append(&other, &record);
         const struct jl_configuration configuration = {.report_every = 1000 + boot_id};
         (void)jl_configuration_write(&other, &configuration);

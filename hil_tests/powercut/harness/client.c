@@ -15,6 +15,7 @@ void promises_reset(void) {
         .configuring = NOTHING,
         .model = NOTHING,
         .next_model = NOTHING,
+        .model_trial = NOTHING,
         .firmware = FIRMWARE_OLD,
         .trial = NOTHING,
     };
@@ -100,7 +101,7 @@ void client_check(void) {
     boot_check();
     firmware_check();
     configuration_check();
-    models_check();
+    models_check_start();
     outbox_check(0);
 }
 

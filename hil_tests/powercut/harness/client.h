@@ -14,10 +14,18 @@ void client_acknowledge(uint32_t through);
 void client_acknowledge_too_much(void);
 void client_configure(uint32_t report_every);
 
-/** Upload a model that must serve then. */
+/** Upload a model that must serve then, on trial; the first is confirmed at once. */
+void client_try_model(enum model model);
+/** Upload, trial, confirmation. */
 void client_update_model(enum model model);
 /** Begin to upload another one first. */
 void client_change_its_mind(enum model model);
+/** Ask by its hash for a model that was tried before: it serves on trial again, or for good. */
+void client_choose_model(enum model model, bool is_confirmed);
+/** In a trial: ask for the confirmed model, which serves again. */
+void client_revert_model(void);
+/** In a trial: begin an upload; what serves is confirmed, for its way back makes room. */
+void client_keep_model_by_upload(void);
 /** Upload one that must be refused. */
 void client_offer_model(const struct image *image);
 
@@ -25,6 +33,8 @@ void client_offer_model(const struct image *image);
 void client_upload_too_much(void);
 /** Erase both slots: the one that serves is not. */
 void client_erase_models(void);
+/** In a trial, erase both slots: neither is. */
+void client_erase_models_on_trial(void);
 /** Where the model that serves lies, or the other slot, as it was last seen. */
 uint8_t *client_slot(bool is_serving);
 /** Run a model where none serves: refused. */

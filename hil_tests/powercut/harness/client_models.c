@@ -5,7 +5,7 @@
 
 static uint32_t serving_slot; /* at the last look */
 
-/** The counter that the board holds models to is that of the one that serves, or did. */
+/** The counter that the board holds models to is that of the one that is confirmed, or was. */
 static void check_model_counter(void) {
     request_open();
     struct jl_bytes reply = request_send(JL_SMP_READ, JL_GROUP_NODE, JL_NODE_KEYS);
@@ -14,32 +14,139 @@ static void check_model_counter(void) {
         promises.model_counter = models[promises.model].counter;
     }
     if (counter != promises.model_counter) {
-        violate("the security counter of models is %u, that of the last one that served %u",
-                counter, promises.model_counter);
+        violate("the security counter of models is %u, that of the last confirmed one %u", counter,
+                promises.model_counter);
     }
+}
+
+/** The board says that the last model was given up since nobody confirmed it. */
+static void check_reason(void) {
+    uint32_t code = 0;
+    struct jl_bytes reason;
+    request_open();
+    struct jl_bytes reply = request_send(JL_SMP_READ, JL_GROUP_NODE, JL_NODE_ROLLBACK);
+    if (!reply_map(reply, "model", &reason) ||
+        jl_cbor_get_uint(reason, "rc", &code) != JL_CBOR_FOUND ||
+        code != (JL_NODE_ERROR_NOT_CONFIRMED & 0xFFFF)) {
+        violate("a trial was given up for reason %u", code);
+    }
+}
+
+int32_t models_serving(void) {
+    return promises.model_trial != NOTHING ? promises.model_trial : promises.model;
+}
+
+static struct listed list(void) {
+    struct listed listed = images_list(JL_SMP_IMAGE_MODEL);
+    serving_slot = listed.active == NOTHING ? serving_slot : listed.active_slot;
+    return listed;
 }
 
 void models_check(void) {
-    struct listed listed = images_list(JL_SMP_IMAGE_MODEL);
-    int32_t serving = listed.active;
-    serving_slot = serving == NOTHING ? serving_slot : listed.active_slot;
-    bool is_new = promises.next_model != NOTHING && serving == promises.next_model;
-    if (serving != promises.model && !is_new) {
-        violate("model %d serves, neither the old one, %d, nor the new one, %d", serving,
-                promises.model, promises.next_model);
+    struct listed listed = list();
+    if (listed.active != models_serving() || listed.confirmed != promises.model) {
+        violate("model %d serves and %d is confirmed, not %d and %d", listed.active,
+                listed.confirmed, models_serving(), promises.model);
     }
-    promises.model = serving;
-    promises.next_model = NOTHING;
     check_model_counter();
 }
 
-void client_update_model(enum model model) {
+/** Whether a start may have brought a new model for good. */
+static bool may_be_confirmed(int32_t model) {
+    bool is_new = model != NOTHING && model == promises.next_model;
+    bool is_tried = model != NOTHING && model == promises.model_trial;
+    return (is_new && promises.model == NOTHING) ||
+           ((is_new || is_tried) && promises.is_confirming_model);
+}
+
+void models_check_start(void) {
+    struct listed listed = list();
+    if (listed.active != promises.model && !may_be_confirmed(listed.active)) {
+        violate("model %d serves, neither the old one, %d, nor the new one", listed.active,
+                promises.model);
+    }
+    if (promises.model_trial != NOTHING && listed.active != promises.model_trial) {
+        check_reason();
+    }
+    promises.model = listed.active;
+    promises.next_model = NOTHING;
+    promises.model_trial = NOTHING;
+    promises.is_confirming_model = false;
+    models_check();
+}
+
+/** A model serves: on trial, or, where there is no way back, for good. */
+static void settle_serving(enum model model) {
+    if (promises.model == NOTHING) {
+        promises.model = (int32_t)model;
+    } else {
+        promises.model_trial = (int32_t)model;
+    }
+    promises.next_model = NOTHING;
+    models_check();
+}
+
+void client_try_model(enum model model) {
     promises.next_model = (int32_t)model;
     if (!images_upload(JL_SMP_IMAGE_MODEL, &models[model])) {
         violate("model %d was refused", (int)model);
     }
-    promises.model = (int32_t)model;
+    settle_serving(model);
+}
+
+static bool ask_for(int32_t model, bool is_confirmed) {
+    request_open();
+    request_bytes("hash", models[model].sha256, JL_SHA256_BYTES);
+    request_bool("confirm", is_confirmed);
+    return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_STATE));
+}
+
+static void settle_confirmed(int32_t model) {
+    promises.model = model;
+    promises.next_model = NOTHING;
+    promises.model_trial = NOTHING;
+    promises.is_confirming_model = false;
     models_check();
+}
+
+static void confirm_model(enum model model) {
+    promises.is_confirming_model = true;
+    if (!ask_for((int32_t)model, true)) {
+        violate("model %d was not confirmed", (int)model);
+    }
+    settle_confirmed((int32_t)model);
+}
+
+void client_update_model(enum model model) {
+    client_try_model(model);
+    confirm_model(model);
+}
+
+void client_choose_model(enum model model, bool is_confirmed) {
+    promises.next_model = (int32_t)model;
+    if (is_confirmed) {
+        confirm_model(model);
+        return;
+    }
+    if (!ask_for((int32_t)model, false)) {
+        violate("the trial of model %d was refused", (int)model);
+    }
+    settle_serving(model);
+}
+
+void client_revert_model(void) {
+    if (!ask_for(promises.model, false)) {
+        violate("there is no way back to model %d", promises.model);
+    }
+    promises.model_trial = NOTHING;
+    models_check();
+    check_reason();
+}
+
+void client_keep_model_by_upload(void) {
+    promises.is_confirming_model = true;
+    images_abandon_upload(JL_SMP_IMAGE_MODEL, &models[MODEL_LAST]);
+    settle_confirmed(models_serving());
 }
 
 void client_offer_model(const struct image *image) {
@@ -68,6 +175,13 @@ void client_erase_models(void) {
         violate("slot %u is not erased", 1 - serving_slot);
     }
     images_check_erased(&board_port.model_slots[1 - serving_slot]);
+    models_check();
+}
+
+void client_erase_models_on_trial(void) {
+    if (images_erase(JL_SMP_IMAGE_MODEL, 0) || images_erase(JL_SMP_IMAGE_MODEL, 1)) {
+        violate("a trial's model, or the way back from it, was erased");
+    }
     models_check();
 }
 

@@ -139,7 +139,7 @@ void client_infer(void) {
     uint8_t input[MODEL_SIZE];
     for (uint32_t index = 0; index < MODEL_SIZE; index++) {
         input[index] = (uint8_t)(sequence + 5 * index);
-        told->content.output[index] = (uint8_t)(input[index] + (uint8_t)promises.model);
+        told->content.output[index] = (uint8_t)(input[index] + (uint8_t)models_serving());
     }
     promises.is_appending = true;
     request_open();
@@ -149,7 +149,7 @@ void client_infer(void) {
     (void)jl_cbor_get_bytes(reply, "out", &output);
     if (!reply_is_ok(reply) || output.bytes != MODEL_SIZE ||
         memcmp(output.data, told->content.output, MODEL_SIZE) != 0) {
-        violate("model %d does not serve", promises.model);
+        violate("model %d does not serve", models_serving());
     }
     if (reply_number(reply, "seq") != sequence) {
         violate("decision %u got another number", sequence);

@@ -12,7 +12,12 @@ void outbox_check(uint32_t from);
 uint32_t outbox_programs(void);
 void configuration_check(void);
 void firmware_check(void);
+/** The model on trial, or else the confirmed one, serves. */
 void models_check(void);
+/** As models_check(), behind a start: a trial is over, and what was on its way is settled. */
+void models_check_start(void);
+/** The model that serves, NOTHING where none does. */
+int32_t models_serving(void);
 /** The start has a number of its own. */
 void boot_check(void);
 

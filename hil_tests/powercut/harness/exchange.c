@@ -16,8 +16,7 @@ void request_open(void) {
 }
 
 void request_number(const char *key, uint64_t value) {
-    jl_cbor_put_key(&writer, key);
-    jl_cbor_put_uint(&writer, value);
+    jl_cbor_put_number(&writer, key, value);
 }
 
 void request_bool(const char *key, bool value) {
@@ -89,6 +88,15 @@ bool reply_array(struct jl_bytes reply, const char *key, struct jl_bytes *array)
         }
     }
     return false;
+}
+
+bool reply_map(struct jl_bytes reply, const char *key, struct jl_bytes *map) {
+    struct jl_bytes items;
+    if (!reply_array(reply, key, &items)) {
+        return false;
+    }
+    *map = (struct jl_bytes){items.data - 1, items.bytes + 2}; /* its head, and its end */
+    return true;
 }
 
 bool reply_next(struct jl_bytes *array, struct jl_bytes *map) {

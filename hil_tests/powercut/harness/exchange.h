@@ -22,6 +22,9 @@ uint32_t reply_number(struct jl_bytes map, const char *key);
 /** The items of an array in a reply; false: the reply has none. */
 bool reply_array(struct jl_bytes reply, const char *key, struct jl_bytes *items);
 
+/** A map in a reply; false: the reply has none. */
+bool reply_map(struct jl_bytes reply, const char *key, struct jl_bytes *map);
+
 /** Take the next map off the items; false: there is none left. */
 bool reply_next(struct jl_bytes *items, struct jl_bytes *map);
 

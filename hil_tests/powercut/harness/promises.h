@@ -56,9 +56,11 @@ struct promises {
     uint32_t report_every;
     int64_t configuring; /* to which; NOTHING: it is not */
 
-    int32_t model; /* that serves; NOTHING: none */
+    int32_t model; /* that is confirmed; NOTHING: none */
     uint32_t model_counter;
-    int32_t next_model; /* that may serve already; NOTHING: none */
+    int32_t next_model;  /* on its way: may serve already, without a way back for good */
+    int32_t model_trial; /* it was answered that it serves on trial; NOTHING: none does */
+    bool is_confirming_model;
 
     int32_t firmware; /* that is confirmed */
     uint32_t firmware_counter;

@@ -60,6 +60,33 @@ static void run_model_update(void) {
     client_erase_models();
 }
 
+/** Nobody confirms, or somebody asks for the old one: it serves again. */
+static void run_model_revert(void) {
+    start();
+    client_try_model(MODEL_NEW);
+    client_infer();
+    client_erase_models_on_trial();
+    start();
+    client_choose_model(MODEL_NEW, false);
+    client_revert_model();
+    client_infer();
+    client_try_model(MODEL_NEW);
+    client_keep_model_by_upload();
+    client_try_model(MODEL_NEWER);
+    start();
+    client_choose_model(MODEL_NEWER, true);
+    start();
+}
+
+/** The bits of the way back from a trial have faded. */
+static void prepare_faded_way_back(void) {
+    prepare();
+    client_try_model(MODEL_NEW);
+    client_slot(false)[IMAGE_BYTES / 2] ^= 1;
+    promises.model = MODEL_NEW;
+    promises.model_trial = NOTHING;
+}
+
 static void offer_hanging_model(void) {
     client_offer_model(&models[MODEL_HANGS]);
 }
@@ -200,8 +227,10 @@ const struct scenario scenarios[] = {
     {"firmware-faded", prepare_faded_firmware, run_starts, client_use_firmware},
     {"firmware-faded-too", prepare_faded_second_firmware, run_starts, client_use_firmware},
     {"model-update", prepare, run_model_update, client_use_everything},
+    {"model-revert", prepare, run_model_revert, client_use_everything},
     {"model-refused", prepare, run_model_refused, client_use_everything},
     {"model-faded", prepare_faded_model, run_starts, client_use_everything},
+    {"model-way-back-faded", prepare_faded_way_back, run_starts, client_use_everything},
     {"model-hangs", prepare_no_model, run_starts, client_use_everything},
     {"outbox", prepare, run_outbox, client_use_everything},
     {"outbox-full", prepare_full_outbox, run_full_outbox, client_use_everything},

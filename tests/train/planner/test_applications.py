@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+import device_profiles
+from edge_runtime.node.planner import planner_of_bundle
 from edge_runtime.planner.design import design
 from edge_runtime.planner.intervals import outcomes
 from edge_runtime.planner.operate import operate
 from edge_runtime.planner.planner import Planner
 from edge_runtime.planner.residuals import FEASIBLE, residuals
 from edge_runtime.planner.what_if import what_if
+from edge_runtime.wire.bundle import read_bundle, write_bundle
+from export.pipeline import ExportOptions, export_model
+from export.planner.choice import ProjectorMode
 from jouleloop.errors import EXIT_USAGE, EXIT_USER, CheckpointError, InputError
 from tests.train.planner.tiny import tiny_planner
 from train.planner.drawing import planner_of_checkpoint
@@ -89,6 +94,43 @@ def test_a_folder_that_is_no_planner_is_an_error(tmp_path: Path, broken: str) ->
     (tmp_path / "card.json").write_text(broken)
     with pytest.raises(CheckpointError, match="not a planner's checkpoint"):
         planner_of_checkpoint(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a Linux node: no native module has to be linked for it."""
+    path = tmp_path_factory.mktemp("bundle") / "planner.jlb"
+    options = ExportOptions(projector=ProjectorMode.AMORTISED, steps=4)
+    write_bundle(export_model(folder, device_profiles.load("raspberry-pi-4b"), options), path)
+    return path
+
+
+def test_a_bundle_draws_what_it_brings_to_a_device(planner: Planner, bundle: Path) -> None:
+    exported = planner_of_bundle(read_bundle(bundle))
+    assert exported.network.nodes == planner.network.nodes
+    np.testing.assert_array_equal(exported.served, planner.served)
+    chosen = operate(exported, (1.0, 0.0), count=8, level="0.9", seed=4)
+    assert residuals(exported.network, chosen.plan).largest.max() <= FEASIBLE
+    # Weights differ from plan to plan, and plan i of a seed does not depend on the others.
+    weights = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    three, one = exported.draw(weights, 7), exported.draw(weights[:1], 7)
+    np.testing.assert_array_equal(three.flows[:1], one.flows)
+    assert len(np.unique(three.flows, axis=0)) == 3
+
+
+@pytest.mark.parametrize("verb", ["operate", "design", "whatif"])
+def test_commands_take_a_bundle(bundle: Path, verb: str) -> None:
+    done = run(verb, str(bundle), "--count", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+
+
+def test_another_bundle_is_one_error(tmp_path: Path) -> None:
+    strange = tmp_path / "strange.jlb"
+    strange.write_text("no bundle")
+    done = run("operate", str(strange))
+    assert done.returncode == EXIT_USER
+    assert "not a readable bundle" in done.stderr
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,8 +18,11 @@ import torch
 from export.frontend.checkpoint import read_checkpoint
 from export.graph import Rounding
 from jouleloop.errors import EXIT_USER, InputError
+from tests.train.planner.ranges import LEFT_OUT, held_out_steps, left_out
 from tests.train.planner.tiny import TINY, tiny_planner
-from train.checkpoint import CALIBRATION, CARD, PROGRAM
+from train.checkpoint import AMORTISER, CALIBRATION, CARD, PROGRAM
+from train.planner.quantised import load_denoiser
+from train.planner.schedule import Schedule
 from train.planner.settings import Settings
 from train.planner.train import train_planner
 
@@ -31,6 +34,7 @@ TINY_RUN = """
 import sys
 from dataclasses import replace
 from pathlib import Path
+from tests.train.planner.ranges import LEFT_OUT, held_out_steps, left_out
 from tests.train.planner.tiny import TINY
 from train.planner import resume
 from train.planner.train import train_planner
@@ -50,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 def test_the_folder_holds_a_checkpoint_and_nothing_beside_it(trained: Trained) -> None:
     out, record = trained
-    assert {entry.name for entry in out.iterdir()} == {PROGRAM, CARD, CALIBRATION}
+    assert {entry.name for entry in out.iterdir()} == {PROGRAM, CARD, CALIBRATION, AMORTISER}
     assert [entry.name for entry in out.parent.iterdir()] == ["planner"]
     assert json.loads((out / CARD).read_text(encoding="utf-8")) == json.loads(json.dumps(record))
 
@@ -87,6 +91,17 @@ def test_calibration_reaches_the_tails(trained: Trained) -> None:
     assert rows[:, :size].max() > 4.0
     assert rows[:, :size].min() < -4.0
     assert {tuple(corner) for corner in rows[:, size : size + 2].tolist()} >= {(0.0, 1.0)}
+
+
+def test_int8_holds_what_the_sampler_brings(trained: Trained) -> None:
+    out, record = trained
+    tables = {
+        int(steps): Schedule(**{name: np.array(values) for name, values in table.items()})
+        for steps, table in record["planner"]["schedules"].items()
+    }
+    model = load_denoiser(out)
+    worst = left_out(out, model, held_out_steps(model, tables))
+    assert max(worst.values()) <= LEFT_OUT, worst
 
 
 def test_the_program_is_the_model_of_the_schedules(trained: Trained) -> None:

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
     from train.checkpoint import Card
 
-TINY_FIT = Fit(hidden=24, steps=60, distillation_steps=40, distillation_rows=64)
+TINY_FIT = Fit(
+    hidden=24,
+    steps=60,
+    distillation_steps=40,
+    distillation_rows=64,
+    amortiser_rows=60,
+    amortiser_steps=40,
+)
 TINY = Settings(seed=1, plans=128, fit=TINY_FIT)
 
 

@@ -1,7 +1,10 @@
 /*
  * The host port: the same firmware as a process of this machine, for tests under sanitizers.
  *
- *     host FLASH_FILE        the link is standard input and output; the process ends with its input
+ *     host FLASH_FILE [read-only]
+ *
+ * The link is standard input and output; the process ends with its input. With a second argument it
+ * is a board that does not write its flash.
  *
  * Modules are code of this machine. A reset ends the process; start it again on the same file.
  */
@@ -98,10 +101,10 @@ static void reset(void) {
 }
 
 int main(int argc, char **argv) {
-    int file = argc == 2 ? open(argv[1], O_RDWR | O_CLOEXEC) : -1;
+    int file = argc >= 2 ? open(argv[1], O_RDWR | O_CLOEXEC) : -1;
     void *memory = mmap(NULL, FLASH_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_SHARED, file, 0);
     if (memory == MAP_FAILED) {
-        perror("host FLASH_FILE");
+        perror("host FLASH_FILE [read-only]");
         return EXIT_FAILURE;
     }
     flash.memory = memory;
@@ -133,5 +136,11 @@ int main(int argc, char **argv) {
         .reset = reset,
     };
     port.flash = memory;
+    if (argc > 2) {
+        port.records.bytes = 0;
+        port.configuration.bytes = 0;
+        port.outbox.bytes = 0;
+        port.model_slots[1].bytes = 0;
+    }
     jl_firmware_run(&port);
 }

@@ -21,34 +21,27 @@ enum {
     TICKS_PER_TIMER_TICK = MPS2_CLOCK_HZ / MPS2_TIMER0_HZ,
 };
 
-void systick_handler(void);
-void timer0_handler(void);
-
 static uint64_t start_ticks;
 
-/* Never started here. */
-void systick_handler(void) {
-}
-
 void timer0_handler(void) {
-    *mps2_register(TIMER0_CONTROL) = 0;
-    *mps2_register(TIMER0_CLEAR) = 1;
+    *cortex_m_register(TIMER0_CONTROL) = 0;
+    *cortex_m_register(TIMER0_CLEAR) = 1;
 }
 
 static uint64_t counter(void) {
     uint32_t high;
     uint32_t low;
     do {
-        high = *mps2_register(COUNTER_HIGH);
-        low = *mps2_register(COUNTER_LOW);
-    } while (high != *mps2_register(COUNTER_HIGH));
+        high = *cortex_m_register(COUNTER_HIGH);
+        low = *cortex_m_register(COUNTER_LOW);
+    } while (high != *cortex_m_register(COUNTER_HIGH));
     return (uint64_t)high << 32 | low;
 }
 
 void mps2_clock_start(void) {
-    *mps2_register(COUNTER_CONTROL) = COUNTER_ON;
+    *cortex_m_register(COUNTER_CONTROL) = COUNTER_ON;
     start_ticks = counter();
-    mps2_enable_irq(MPS2_IRQ_TIMER0);
+    cortex_m_enable_irq(MPS2_IRQ_TIMER0);
 }
 
 uint64_t mps2_clock_ticks(void) {
@@ -56,19 +49,19 @@ uint64_t mps2_clock_ticks(void) {
 }
 
 void mps2_sleep_until(uint64_t ticks) {
-    uint32_t mask = mps2_hold_irqs();
+    uint32_t mask = cortex_m_hold_irqs();
     uint64_t now = mps2_clock_ticks();
     uint64_t left = ticks > now ? (ticks - now) / TICKS_PER_TIMER_TICK : 0;
     if (left > 0 && !mps2_uart_has_received()) {
         uint32_t timer_ticks = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
-        *mps2_register(TIMER0_RELOAD) = timer_ticks;
-        *mps2_register(TIMER0_VALUE) = timer_ticks;
-        *mps2_register(TIMER0_CLEAR) = 1;
-        *mps2_register(TIMER0_CONTROL) = TIMER_ON;
-        __asm__ volatile("dsb\n\twfi" ::: "memory");
-        *mps2_register(TIMER0_CONTROL) = 0;
+        *cortex_m_register(TIMER0_RELOAD) = timer_ticks;
+        *cortex_m_register(TIMER0_VALUE) = timer_ticks;
+        *cortex_m_register(TIMER0_CLEAR) = 1;
+        *cortex_m_register(TIMER0_CONTROL) = TIMER_ON;
+        cortex_m_wait();
+        *cortex_m_register(TIMER0_CONTROL) = 0;
     }
-    mps2_restore_irqs(mask);
+    cortex_m_restore_irqs(mask);
 }
 
 #endif

@@ -1,35 +1,16 @@
 /*
  * Arm's MPS2 and MPS3 boards, as QEMU emulates them: what the boards of this family share. The
- * build includes a board's addresses and interrupt numbers, `boards/NAME.h`, before everything.
- * Registers: Arm DDI 0479D (CMSDK), DDI 0403E (SysTick, SCB).
+ * build includes a board's core, addresses and interrupt numbers, `boards/NAME.h`, before
+ * everything. Registers: Arm DDI 0479D (CMSDK), DDI 0403E (SysTick, SCB).
  */
 #ifndef MPS2_H
 #define MPS2_H
 
+#include "../cortex_m/cortex_m.h"
 #include "jl_port.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-static inline volatile uint32_t *mps2_register(uintptr_t address) {
-    return (volatile uint32_t *)address; /* NOLINT: this is where hardware begins */
-}
-
-/** Allow an interrupt of the board. */
-static inline void mps2_enable_irq(uint32_t irq) {
-    *mps2_register(0xE000E100u + irq / 32 * 4) = 1u << irq % 32;
-}
-
-/** Keep interrupts pending; returns what mps2_restore_irqs() takes. */
-static inline uint32_t mps2_hold_irqs(void) {
-    uint32_t mask;
-    __asm__ volatile("mrs %0, primask\n\tcpsid i" : "=r"(mask)::"memory");
-    return mask;
-}
-
-static inline void mps2_restore_irqs(uint32_t mask) {
-    __asm__ volatile("msr primask, %0" ::"r"(mask) : "memory");
-}
 
 /** Start the clock; ticks count from here. */
 void mps2_clock_start(void);
@@ -43,6 +24,10 @@ bool mps2_uart_has_received(void);
 uint32_t mps2_uart_read(uint8_t *data, uint32_t bytes);
 bool mps2_uart_write(const uint8_t *data, uint32_t bytes);
 
+/* Of the firmware's vector table. */
+void uart0_receive_handler(void);
+void timer0_handler(void);
+
 /** Units of the flash that memory plays. */
 enum { MPS2_FLASH_ERASE_BYTES = 4096, MPS2_FLASH_PROGRAM_BYTES = 8, MPS2_FLASH_BYTES = 1 << 24 };
 
@@ -52,17 +37,12 @@ enum { MPS2_SLOT_A = 0xC00000, MPS2_SLOT_B = 0xE00000, MPS2_SLOT_BYTES = 0x20000
 bool mps2_flash_erase(uint32_t offset);
 bool mps2_flash_program(uint32_t offset, const uint8_t *data, uint32_t bytes);
 
-jl_infer *mps2_module_entry(const uint8_t *module, uint32_t entry_offset);
-void mps2_reset(void);
+/** Where the board's header names a watchdog. */
 void mps2_watchdog(uint32_t milliseconds);
-void mps2_start_firmware(const uint8_t *vectors);
 /** The boot loader's own code, or its service. */
 jl_verify_signature_function mps2_verify_signature;
 
-/** The program: the boot loader, or the firmware. */
-_Noreturn void mps2_run(void);
-
-/** The board that is linked in: `boards/NAME.c`. */
+/** The board that is linked in. */
 extern const struct jl_port mps2_board;
 
 #endif

@@ -1,6 +1,8 @@
 /* The CMSDK watchdog: when it has run down, its interrupt, the NMI, resets the board. */
 #include "mps2.h"
 
+#ifdef MPS2_WATCHDOG
+
 #define WATCHDOG_LOAD (MPS2_WATCHDOG + 0x00u)
 #define WATCHDOG_CONTROL (MPS2_WATCHDOG + 0x08u)
 #define WATCHDOG_CLEAR (MPS2_WATCHDOG + 0x0Cu)
@@ -12,10 +14,12 @@
 enum { WATCHDOG_ON = 1 };
 
 void mps2_watchdog(uint32_t milliseconds) {
-    *mps2_register(WATCHDOG_CONTROL) = 0;
+    *cortex_m_register(WATCHDOG_CONTROL) = 0;
     if (milliseconds > 0) {
-        *mps2_register(WATCHDOG_LOAD) = milliseconds * (MPS2_WATCHDOG_HZ / 1000u);
-        *mps2_register(WATCHDOG_CLEAR) = 1;
-        *mps2_register(WATCHDOG_CONTROL) = WATCHDOG_ON;
+        *cortex_m_register(WATCHDOG_LOAD) = milliseconds * (MPS2_WATCHDOG_HZ / 1000u);
+        *cortex_m_register(WATCHDOG_CLEAR) = 1;
+        *cortex_m_register(WATCHDOG_CONTROL) = WATCHDOG_ON;
     }
 }
+
+#endif

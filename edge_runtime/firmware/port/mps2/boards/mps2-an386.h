@@ -1,6 +1,10 @@
-/* MPS2 with FPGA image AN386: QEMU hw/arm/mps2.c. */
+/* MPS2 with FPGA image AN386, a Cortex-M4F: QEMU hw/arm/mps2.c. */
 #ifndef MPS2_BOARD_H
 #define MPS2_BOARD_H
+
+#define MPS2_PROFILE "mps2-an386"
+#define MPS2_KERNEL_CLASS JL_KERNEL_DSP
+#define MPS2_ISA_FEATURES (JL_ISA_THUMB2 | JL_ISA_DSP | JL_ISA_FPU_SINGLE)
 
 /** The clock of the core, SysTick and the timers (SYSCLK_FRQ). */
 #define MPS2_CLOCK_HZ 25000000u

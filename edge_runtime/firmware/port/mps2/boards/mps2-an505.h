@@ -1,6 +1,11 @@
-/* MPS2+ with FPGA image AN505: QEMU hw/arm/mps2-tz.c, addresses as secure code sees them. */
+/* MPS2+ with FPGA image AN505, a Cortex-M33: QEMU hw/arm/mps2-tz.c, addresses as secure code sees
+ * it. */
 #ifndef MPS2_BOARD_H
 #define MPS2_BOARD_H
+
+#define MPS2_PROFILE "mps2-an505"
+#define MPS2_KERNEL_CLASS JL_KERNEL_DSP
+#define MPS2_ISA_FEATURES (JL_ISA_THUMB2 | JL_ISA_DSP | JL_ISA_FPU_SINGLE)
 
 /** The clock of the core, SysTick and the timers (sysclk_frq). */
 #define MPS2_CLOCK_HZ 20000000u

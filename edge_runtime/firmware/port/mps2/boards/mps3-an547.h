@@ -1,6 +1,10 @@
-/* MPS3 with FPGA image AN547 (Corstone-300): QEMU hw/arm/mps2-tz.c, as secure code sees it. */
+/* MPS3 with FPGA image AN547 (Corstone-300), a Cortex-M55: QEMU hw/arm/mps2-tz.c, secure. */
 #ifndef MPS2_BOARD_H
 #define MPS2_BOARD_H
+
+#define MPS2_PROFILE "corstone-300"
+#define MPS2_KERNEL_CLASS JL_KERNEL_MVE
+#define MPS2_ISA_FEATURES (JL_ISA_THUMB2 | JL_ISA_DSP | JL_ISA_FPU_SINGLE | JL_ISA_MVE_INTEGER)
 
 /** The clock of the core and of the system counter (sysclk_frq). */
 #define MPS2_CLOCK_HZ 32000000u
@@ -13,9 +17,6 @@
 /** S32K timer: a CMSDK timer on the slow clock. */
 #define MPS2_TIMER0 0x5802F000u
 #define MPS2_TIMER0_HZ 32000u
-/** CMSDK watchdog; its interrupt is the NMI. */
-#define MPS2_WATCHDOG 0x5802E000u
-#define MPS2_WATCHDOG_HZ 32000u
 /** The begin of the DDR, which plays the flash. Secure: no SAU region says otherwise. */
 #define MPS2_FLASH_BASE 0x60000000u
 

@@ -2,8 +2,8 @@
  * The boot loader on a board. Behind its system vectors lies the table of its services instead of
  * the board's interrupts: it allows none of them.
  */
+#include "../../cortex_m/vector.h"
 #include "../mps2.h"
-#include "../vector.h"
 #include "jl_boot.h"
 
 bool mps2_verify_signature(const uint8_t public_key[JL_PUBLIC_KEY_BYTES],
@@ -12,7 +12,7 @@ bool mps2_verify_signature(const uint8_t public_key[JL_PUBLIC_KEY_BYTES],
     return jl_ed25519_verify(public_key, digest, signature);
 }
 
-void mps2_run(void) {
+void cortex_m_run(void) {
     mps2_uart_start_sending();
     jl_boot_run(&mps2_board);
 }
@@ -24,7 +24,7 @@ __attribute__((section(".vectors"), used)) static const struct {
     // cppcheck-suppress unusedStructMember
     struct jl_services services;
 } front = {
-    .vectors = {MPS2_SYSTEM_VECTORS},
+    .vectors = {CORTEX_M_SYSTEM_VECTORS},
     .services =
         {
             .magic = JL_SERVICES_MAGIC,

@@ -1,6 +1,6 @@
 /* The firmware on a board: started by the boot loader, whose services it uses. */
+#include "../../cortex_m/vector.h"
 #include "../mps2.h"
-#include "../vector.h"
 
 static const struct jl_services *services(void) {
     return (const struct jl_services *)(MPS2_BOOT_BASE + JL_SERVICES_OFFSET); /* NOLINT */
@@ -13,7 +13,7 @@ bool mps2_verify_signature(const uint8_t public_key[JL_PUBLIC_KEY_BYTES],
            services()->verify_signature(public_key, digest, signature);
 }
 
-void mps2_run(void) {
+void cortex_m_run(void) {
     mps2_clock_start();
     mps2_uart_start();
     jl_firmware_run(&mps2_board);
@@ -21,7 +21,7 @@ void mps2_run(void) {
 
 __attribute__((section(".vectors"),
                used)) static const union vector vectors[SYSTEM_VECTORS + MPS2_IRQS] = {
-    MPS2_SYSTEM_VECTORS,
+    CORTEX_M_SYSTEM_VECTORS,
     [SYSTEM_VECTORS + MPS2_IRQ_UART0_RECEIVE].handler = uart0_receive_handler,
     [SYSTEM_VECTORS + MPS2_IRQ_TIMER0].handler = timer0_handler,
 };

@@ -1,27 +1,32 @@
 /* Start-up: RAM as C expects it, then the program: the boot loader's or the firmware's. */
-#include "mps2.h"
+#include "cortex_m.h"
+#include "jl_stack.h"
 #include "vector.h"
 
 /* Symbols of the linker script; only their addresses mean something. */
+extern uint32_t link_stack_start[];
 extern const uint32_t link_data_source[];
 extern uint32_t link_data_start[];
 extern uint32_t link_data_end[];
 extern uint32_t link_bss_start[];
 extern uint32_t link_bss_end[];
 
-void mps2_reset(void) {
-    *mps2_register(0xE000ED0Cu) = 0x05FA0004u; /* AIRCR: key, SYSRESETREQ */
+void cortex_m_reset(void) {
+    *cortex_m_register(0xE000ED0Cu) = 0x05FA0004u; /* AIRCR: key, SYSRESETREQ */
     for (;;) {
     }
 }
 
 /* Code of a module can fault. The board starts afresh, with the model that served before. */
 void fault_handler(void) {
-    mps2_reset();
+    cortex_m_reset();
 }
 
 /** A function of its own: nothing of it, its prologue included, may run before the FPU does. */
 __attribute__((noinline)) static _Noreturn void start(void) {
+    const uint32_t *pointer;
+    __asm__ volatile("mov %0, sp" : "=r"(pointer));
+    jl_stack_paint(link_stack_start, pointer);
     const uint32_t *source = link_data_source;
     /* Each pair of symbols is the two ends of one area. */
     // cppcheck-suppress comparePointers
@@ -32,24 +37,25 @@ __attribute__((noinline)) static _Noreturn void start(void) {
     for (uint32_t *target = link_bss_start; target < link_bss_end; target++) {
         *target = 0;
     }
-    mps2_run();
+    cortex_m_run();
 }
 
 _Noreturn void reset_handler(void) {
-    *mps2_register(0xE000ED88u) |= 0xFu << 20; /* CPACR: the FPU, where there is one */
+    *cortex_m_register(0xE000ED88u) |= 0xFu << 20; /* CPACR: the FPU, where there is one */
     __asm__ volatile("dsb\n\tisb" ::: "memory");
     start();
 }
 
-jl_infer *mps2_module_entry(const uint8_t *module, uint32_t entry_offset) {
-    /* No caches on these boards; what was stored is complete before it is fetched. */
+jl_infer *cortex_m_module_entry(const uint8_t *module, uint32_t entry_offset) {
+    /* No caches that hold code back on these cores; what was stored is complete before it is
+     * fetched. */
     __asm__ volatile("dsb\n\tisb" ::: "memory");
     // NOLINTNEXTLINE(performance-no-int-to-ptr): bytes become code here
     return (jl_infer *)((uintptr_t)module + entry_offset);
 }
 
-void mps2_start_firmware(const uint8_t *vectors) {
-    *mps2_register(0xE000ED08u) = (uint32_t)(uintptr_t)vectors; /* VTOR */
+void cortex_m_start_firmware(const uint8_t *vectors) {
+    *cortex_m_register(0xE000ED08u) = (uint32_t)(uintptr_t)vectors; /* VTOR */
     __asm__ volatile("dsb\n\tisb\n\t"
                      "ldm %0, {r1, r2}\n\t"
                      "msr msp, r1\n\t"

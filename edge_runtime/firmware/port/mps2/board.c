@@ -1,13 +1,15 @@
-/* MPS2 with FPGA image AN385: a Cortex-M3. */
-#include "../mps2.h"
+/* The board whose header the build includes: one struct for the whole family. */
+#include "mps2.h"
 
+extern const uint32_t link_stack_start[];
+extern const uint32_t link_stack_top[];
 extern uint8_t link_arena_start[];
 extern uint8_t link_arena_end[];
 
 const struct jl_port mps2_board = {
-    .profile_id = "mps2-an385",
-    .kernel_class = JL_KERNEL_SCALAR,
-    .isa_features = JL_ISA_THUMB2,
+    .profile_id = MPS2_PROFILE,
+    .kernel_class = MPS2_KERNEL_CLASS,
+    .isa_features = MPS2_ISA_FEATURES,
     .trusted_keys = &jl_trusted_keys,
     .verify_signature = mps2_verify_signature,
 
@@ -24,8 +26,10 @@ const struct jl_port mps2_board = {
 
     .arena = link_arena_start,
     .arena_end = link_arena_end,
+    .stack = link_stack_start,
+    .stack_end = link_stack_top,
     .module_stack_bytes = 12 * 1024, /* of the 16 KiB in the linker script */
-    .module_entry = mps2_module_entry,
+    .module_entry = cortex_m_module_entry,
 
     .ticks_hz = MPS2_CLOCK_HZ,
     .picojoules_per_tick = JL_PICOJOULES_PER_TICK,
@@ -33,7 +37,9 @@ const struct jl_port mps2_board = {
     .sleep_until = mps2_sleep_until,
     .link_read = mps2_uart_read,
     .link_write = mps2_uart_write,
-    .reset = mps2_reset,
+    .reset = cortex_m_reset,
+#ifdef MPS2_WATCHDOG
     .watchdog = mps2_watchdog,
-    .start_firmware = mps2_start_firmware,
+#endif
+    .start_firmware = cortex_m_start_firmware,
 };

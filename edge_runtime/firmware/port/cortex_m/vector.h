@@ -1,6 +1,6 @@
 /* What a vector table is made of. */
-#ifndef MPS2_VECTOR_H
-#define MPS2_VECTOR_H
+#ifndef CORTEX_M_VECTOR_H
+#define CORTEX_M_VECTOR_H
 
 #include <stdint.h>
 
@@ -9,8 +9,6 @@ extern uint8_t link_stack_top[];
 _Noreturn void reset_handler(void);
 void fault_handler(void);
 void systick_handler(void);
-void uart0_receive_handler(void);
-void timer0_handler(void);
 
 /** An entry of the vector table. */
 union vector {
@@ -21,7 +19,7 @@ union vector {
 enum { SYSTEM_VECTORS = 16 };
 
 /** The system's vectors, which the boot loader and the firmware have in common. */
-#define MPS2_SYSTEM_VECTORS                                                                        \
+#define CORTEX_M_SYSTEM_VECTORS                                                                    \
     [0].address = link_stack_top, [1].handler = reset_handler, [2].handler = fault_handler,        \
     [3].handler = fault_handler, /* HardFault; the others escalate to it */                        \
         [4].handler = fault_handler, [5].handler = fault_handler, [6].handler = fault_handler,     \

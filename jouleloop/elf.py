@@ -14,21 +14,26 @@ if TYPE_CHECKING:
 HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 SECTION = struct.Struct("<IIIIIIIIII")
 SYMBOL = struct.Struct("<IIIBBH")
-SHT_SYMTAB = 2
+SHT_SYMTAB, SHT_NOBITS = 2, 8
 SHF_ALLOC = 2
-STT_OBJECT, STT_FUNC = 1, 2
+STT_NOTYPE, STT_OBJECT, STT_FUNC = 0, 1, 2
 IDENTITY = b"\x7fELF\x01\x01"  # 32 bits, little-endian
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section with its content; `is_loaded` where it takes memory on the target."""
+    """A section with its content; `is_loaded` where it takes memory on the target.
+
+    Args:
+        target_bytes: its size there. `.bss` and its like have a size and no content.
+    """
 
     name: str
     kind: int
     is_loaded: bool
     address: int
     link: int
+    target_bytes: int
     content: bytes
 
 
@@ -65,7 +70,8 @@ class Elf:
 
     def _section(self, names: bytes, row: tuple[int, ...]) -> Section:
         is_loaded = bool(row[2] & SHF_ALLOC)
-        return Section(_text(names, row[0]), row[1], is_loaded, row[3], row[6], self._bytes(row))
+        content = b"" if row[1] == SHT_NOBITS else self._bytes(row)
+        return Section(_text(names, row[0]), row[1], is_loaded, row[3], row[6], row[5], content)
 
     def _bytes(self, row: tuple[int, ...]) -> bytes:
         return self.content[row[4] : row[4] + row[5]]
@@ -88,13 +94,46 @@ class Elf:
     @cached_property
     def symbols(self) -> tuple[Symbol, ...]:
         """Functions and objects, in the order of their addresses."""
+        kinds = {STT_FUNC, STT_OBJECT}
+        return tuple(symbol for symbol, kind in self._all_symbols if kind in kinds)
+
+    @cached_property
+    def labels(self) -> dict[str, int]:
+        """Addresses that have a name and no size, such as those of a linker script."""
+        return {symbol.name: symbol.address for symbol, kind in self._all_symbols if not kind}
+
+    @cached_property
+    def marks(self) -> tuple[tuple[int, bool], ...]:
+        """(address, whether code follows), in order: the mapping symbols $t and $d."""
+        marks = (
+            (symbol.address, symbol.name[1] == "t")
+            for symbol, kind in self._all_symbols
+            if kind == STT_NOTYPE and symbol.name[:2] in {"$t", "$d"}
+        )
+        return tuple(sorted(marks))
+
+    @cached_property
+    def _all_symbols(self) -> tuple[tuple[Symbol, int], ...]:
+        """(symbol, its type), by address."""
         table = next(section for section in self.sections if section.kind == SHT_SYMTAB)
         names = self.sections[table.link].content
         found = []
         for name, value, size, info, _, _ in SYMBOL.iter_unpack(table.content):
-            if info & 0xF in {STT_FUNC, STT_OBJECT}:
-                found.append(Symbol(_text(names, name), value, size, info & 0xF == STT_FUNC))
-        return tuple(sorted(found, key=lambda symbol: (symbol.address, symbol.name)))
+            kind = info & 0xF
+            found.append((Symbol(_text(names, name), value, size, kind == STT_FUNC), kind))
+        return tuple(sorted(found, key=lambda row: (row[0].address, row[0].name)))
+
+    def read(self, address: int, size: int) -> bytes:
+        """What the target's memory holds once the file is loaded.
+
+        Raises:
+            ValueError: no section reaches there.
+        """
+        for section in self.sections:
+            at = address - section.address
+            if section.is_loaded and at >= 0 and at + size <= len(section.content):
+                return section.content[at : at + size]
+        raise ValueError(f"the ELF file holds nothing at {address:#x}")
 
     def symbol(self, name: str) -> Symbol:
         """A symbol by name.
