@@ -7,6 +7,7 @@ plus edges (plus ticks × scenarios for the law).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,15 +97,10 @@ class World:
         distance: km, [e].
         stages: edges by stage, in the order of STAGES.
         of_kind: nodes by kind, in the order of KINDS.
-        hauls: all edges in the order of stages, in which a step works.
-        makers: factories.
-        mines: nodes that extract.
-        way_back: from collection to recycling.
         inflow: sums edges by target.
         outflow: sums edges by source.
         law: levels of all policies.
         disruptions: what fails and when.
-        turns: ticks at which something fails or recovers, ascending.
         weather: what `conditions` found last, by its place among the turns.
     """
 
@@ -126,16 +122,11 @@ class World:
     distance: Floats
     stages: tuple[StageEdges, ...]
     of_kind: tuple[Integers, ...]
-    hauls: Hauls
-    makers: Makers
-    mines: Members
-    way_back: WayBack
     inflow: SegmentSum
     outflow: SegmentSum
     law: Law
     disruptions: tuple[Interval, ...]
-    turns: tuple[int, ...]
-    weather: dict[int, tuple[Floats, Floats, Floats]] = field(default_factory=dict)
+    weather: dict[int, tuple[Floats, Floats, Floats]] = field(init=False, default_factory=dict)
 
     @property
     def nodes(self) -> int:
@@ -154,6 +145,34 @@ class World:
     def kind(self, name: str) -> Integers:
         """Nodes of a kind."""
         return self.of_kind[KIND[name]]
+
+    # What follows from the rest is no argument: a changed copy of a world works it out anew.
+
+    @cached_property
+    def hauls(self) -> Hauls:
+        """All edges in the order of stages, in which a step works."""
+        return build_hauls(self.stages, self.distance, self.scenario)
+
+    @cached_property
+    def makers(self) -> Makers:
+        """Factories."""
+        members = Members(self.kind("manufacturing"), self.scenario, self.carbon)
+        return Makers(members, self.recipe, self.nominal)
+
+    @cached_property
+    def mines(self) -> Members:
+        """Nodes that extract."""
+        return Members(self.kind("extraction"), self.scenario, self.carbon)
+
+    @cached_property
+    def way_back(self) -> WayBack:
+        """From collection to recycling."""
+        return WayBack(self.of_kind, self.stages, self.scenario, self.carbon)
+
+    @cached_property
+    def turns(self) -> tuple[int, ...]:
+        """Ticks at which something fails or recovers, ascending."""
+        return tuple(sorted({tick for d in self.disruptions for tick in (d.start, d.end)}))
 
     def sum_nodes(self, values: Floats) -> Floats:
         """Sum node values [n, ...] by scenario, [b, ...]."""
@@ -198,7 +217,6 @@ def build_world(scenarios: Sequence[Scenario]) -> World:
     nominal = nominal_loads(topology, capacity, demand, ratio[scenario])
     of_kind = tuple(np.flatnonzero(topology.kind == kind) for kind in KIND.values())
     stages = build_stages(topology, of_kind, capacity)
-    members = {name: Members(of_kind[KIND[name]], scenario, carbon) for name in KIND}
     return World(
         scenarios=tuple(scenarios),
         ticks=ticks,
@@ -218,15 +236,10 @@ def build_world(scenarios: Sequence[Scenario]) -> World:
         distance=distance,
         stages=stages,
         of_kind=of_kind,
-        hauls=build_hauls(stages, distance, scenario),
-        makers=Makers(members["manufacturing"], recipe, nominal),
-        mines=members["extraction"],
-        way_back=WayBack(of_kind, stages, scenario, carbon),
         inflow=SegmentSum(target, len(capacity)),
         outflow=SegmentSum(source, len(capacity)),
         law=build_law(scenarios, ticks),
         disruptions=disruptions,
-        turns=tuple(sorted({tick for d in disruptions for tick in (d.start, d.end)})),
     )
 
 

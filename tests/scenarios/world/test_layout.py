@@ -1,5 +1,7 @@
 """The order in which a step works says the same as the order of the file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -113,3 +115,14 @@ def test_the_solver_is_asked_where_the_nominal_flow_does_not_fit(
     monkeypatch.setattr(linear_programs, "_solve", count)
     linear_programs.require_feasible([parse(changed(narrow))])
     assert len(asked) == 1
+
+
+def test_a_changed_copy_of_a_world_steps_by_its_own_shares_and_capacities() -> None:
+    world = build_world([scenario()])
+    run_world(world, sample_items(world), make_controller("rule"))
+    stage = world.stage("collection", "disassembly")
+    uneven = replace(stage, share=np.where(stage.place % 2 == 0, stage.share, 0.0))
+    stages = tuple(uneven if each is stage else each for each in world.stages)
+    changed_world = replace(world, stages=stages, demand=2.0 * world.demand)
+    assert changed_world.way_back.share.sum() < world.way_back.share.sum()
+    np.testing.assert_array_equal(conditions(changed_world, 0)[2], 2.0 * conditions(world, 0)[2])
