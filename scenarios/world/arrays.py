@@ -6,7 +6,7 @@ plus edges (plus ticks × scenarios for the law).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,18 @@ from scenarios.world.graph import (
     Integers,
     Topology,
     nominal_loads,
-    sibling_shares,
     sum_by,
 )
 from scenarios.world.law import Law, build_law
+from scenarios.world.layout import (
+    Hauls,
+    Makers,
+    Members,
+    StageEdges,
+    WayBack,
+    build_hauls,
+    build_stages,
+)
 from scenarios.world.products import BILL_KG, MASS_KG, MATERIALS, PRICE_USD, PRODUCT_INDEX
 from scenarios.world.schema import STAGES
 
@@ -52,39 +60,6 @@ class SegmentSum:
         for column in range(rows.shape[1]):
             total[:, column] = np.bincount(self._segment, rows[:, column], self._count)
         return total
-
-
-def take_rows(table: Floats, rows: Integers) -> Floats:
-    """Rows of a table [n, c] that is ordered by columns; several times faster than indexing.
-
-    >>> take_rows(np.array([[1.0, 2.0], [3.0, 4.0]], order="F"), np.array([1])).tolist()
-    [[3.0, 4.0]]
-    """
-    taken: Floats = np.take(table.T, rows, axis=1).T
-    return taken
-
-
-@dataclass(frozen=True, eq=False)
-class StageEdges:
-    """Edges of one stage.
-
-    Args:
-        edges: their numbers, int64 [k].
-        source: node that each leaves.
-        target: node that each reaches.
-        place: of each one's source among the nodes of its kind, int64 [k].
-        share: of what the source sends over this stage, in proportion to the targets' capacity.
-        by_source: sums over edges of the same source.
-        by_target: sums over edges of the same target.
-    """
-
-    edges: Integers
-    source: Integers
-    target: Integers
-    place: Integers
-    share: Floats
-    by_source: SegmentSum
-    by_target: SegmentSum
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +101,7 @@ class World:
         outflow: sums edges by source.
         law: levels of all policies.
         disruptions: what fails and when.
+        weather: what `conditions` found last, by its place among the turns.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -150,6 +126,7 @@ class World:
     outflow: SegmentSum
     law: Law
     disruptions: tuple[Interval, ...]
+    weather: dict[int, tuple[Floats, Floats, Floats]] = field(init=False, default_factory=dict)
 
     @property
     def nodes(self) -> int:
@@ -169,16 +146,33 @@ class World:
         """Nodes of a kind."""
         return self.of_kind[KIND[name]]
 
-    @cached_property
-    def factory_scenario(self) -> Integers:
-        """Scenario of every manufacturer, [f]."""
-        owner: Integers = self.scenario[self.kind("manufacturing")]
-        return owner
+    # What follows from the rest is no argument: a changed copy of a world works it out anew.
 
     @cached_property
-    def factory_recipe(self) -> Floats:
-        """Share of each material in what every manufacturer makes, [f, m]."""
-        return np.asfortranarray(self.recipe[self.factory_scenario])
+    def hauls(self) -> Hauls:
+        """All edges in the order of stages, in which a step works."""
+        return build_hauls(self.stages, self.distance, self.scenario)
+
+    @cached_property
+    def makers(self) -> Makers:
+        """Factories."""
+        members = Members(self.kind("manufacturing"), self.scenario, self.carbon)
+        return Makers(members, self.recipe, self.nominal)
+
+    @cached_property
+    def mines(self) -> Members:
+        """Nodes that extract."""
+        return Members(self.kind("extraction"), self.scenario, self.carbon)
+
+    @cached_property
+    def way_back(self) -> WayBack:
+        """From collection to recycling."""
+        return WayBack(self.of_kind, self.stages, self.scenario, self.carbon)
+
+    @cached_property
+    def turns(self) -> tuple[int, ...]:
+        """Ticks at which something fails or recovers, ascending."""
+        return tuple(sorted({tick for d in self.disruptions for tick in (d.start, d.end)}))
 
     def sum_nodes(self, values: Floats) -> Floats:
         """Sum node values [n, ...] by scenario, [b, ...]."""
@@ -217,6 +211,12 @@ def build_world(scenarios: Sequence[Scenario]) -> World:
     scenario = np.repeat(np.arange(len(scenarios)), np.diff(first_node))
     ratio = np.array([s.returns.ratio for s in scenarios])
     source, target = topology.source, topology.target
+    distance = np.array([edge.distance_km for s in scenarios for edge in s.edges])
+    recipe = np.stack([recipe_of(s) for s in scenarios])
+    disruptions = tuple(_disruptions(scenarios, first_node))
+    nominal = nominal_loads(topology, capacity, demand, ratio[scenario])
+    of_kind = tuple(np.flatnonzero(topology.kind == kind) for kind in KIND.values())
+    stages = build_stages(topology, of_kind, capacity)
     return World(
         scenarios=tuple(scenarios),
         ticks=ticks,
@@ -229,17 +229,17 @@ def build_world(scenarios: Sequence[Scenario]) -> World:
         energy=energy,
         carbon=carbon,
         demand=demand,
-        nominal=nominal_loads(topology, capacity, demand, ratio[scenario]),
+        nominal=nominal,
         ratio=ratio,
-        recipe=np.stack([recipe_of(s) for s in scenarios]),
+        recipe=recipe,
         price_per_kg=np.array([price_of(s) for s in scenarios]),
-        distance=np.array([edge.distance_km for s in scenarios for edge in s.edges]),
-        stages=tuple(_stage(topology, capacity, number) for number in range(len(STAGE))),
-        of_kind=tuple(np.flatnonzero(topology.kind == kind) for kind in KIND.values()),
+        distance=distance,
+        stages=stages,
+        of_kind=of_kind,
         inflow=SegmentSum(target, len(capacity)),
         outflow=SegmentSum(source, len(capacity)),
         law=build_law(scenarios, ticks),
-        disruptions=tuple(_disruptions(scenarios, first_node)),
+        disruptions=disruptions,
     )
 
 
@@ -275,18 +275,6 @@ def _topology(scenarios: Sequence[Scenario], first_node: Integers) -> Topology:
     number = {stage: index for index, stage in enumerate(STAGE)}
     stage = [number[kind[a], kind[b]] for a, b in ends]
     return Topology(np.array(kind), source, target, np.array(stage))
-
-
-def _stage(topology: Topology, capacity: Floats, stage: int) -> StageEdges:
-    edges = np.flatnonzero(topology.stage == stage)
-    # A file may list its edges in any order; a draw by share wants those of a source together.
-    edges = edges[np.lexsort((topology.target[edges], topology.source[edges]))]
-    source, target = topology.source[edges], topology.target[edges]
-    place = np.searchsorted(np.flatnonzero(topology.kind == KIND[STAGES[stage][0]]), source)
-    nodes = len(topology.kind)
-    share = sibling_shares(source, nodes, capacity[target])
-    by_source, by_target = SegmentSum(source, nodes), SegmentSum(target, nodes)
-    return StageEdges(edges, source, target, place, share, by_source, by_target)
 
 
 def _disruptions(scenarios: Sequence[Scenario], first_node: Integers) -> list[Interval]:

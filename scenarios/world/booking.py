@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scenarios.world.graph import sum_by
+from scenarios.world.state import MASS, Flows
 from scenarios.world.values import (
     ENERGY_USD_PER_MJ,
     HAUL_CARBON_PER_KG_KM,
@@ -20,51 +22,101 @@ from scenarios.world.values import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.world.graph import Floats
-    from scenarios.world.state import Flows
+    from scenarios.world.graph import Floats, Integers
+    from scenarios.world.state import Tick
     from scenarios.world.view import View
 
 
-def book_tick(view: View, flows: Flows, violations: Floats, constrained: Floats) -> Flows:
-    """The flows of a tick with their ledgers."""
-    world = view.world
-    kg_km = np.add.reduceat(flows.sent.sum(axis=1) * world.distance, world.first_edge[:-1])
-    process_mj = world.sum_nodes(flows.throughput * world.energy)
-    process_carbon = world.sum_nodes(flows.throughput * world.carbon)
+def book_tick(
+    view: View,
+    delivered: Floats,
+    tick: Tick,
+    decided: tuple[Integers, Integers],
+    made_kg: Floats,
+    legal: tuple[Floats, Floats],
+) -> Flows:
+    """The flows of a tick with their ledgers.
+
+    Args:
+        view: what was decided on.
+        delivered: kg of products that reached use, [n].
+        tick: what moved.
+        decided: dispositions that were wished, and those that were executed, int64 [k].
+        made_kg: new products, [b].
+        legal: violations, and decisions that some law was about, [b].
+    """
+    world, hauls = view.world, view.world.hauls
+    haul_kg = tick.sent[MASS].sum(axis=0)
+    extracted_kg, disposed_kg = (part.T.sum(axis=0) for part in (tick.extracted, tick.disposed))
+    kg_km = sum_by(hauls.scenario, haul_kg * hauls.distance, len(world.scenarios))
+    process_mj = world.sum_nodes(tick.throughput * world.energy)
+    process_carbon = world.sum_nodes(tick.throughput * world.carbon)
     carbon = process_carbon + HAUL_CARBON_PER_KG_KM * kg_km
-    return replace(
-        flows,
+    virgin_kg, landfilled = map(world.sum_nodes, (extracted_kg, disposed_kg))
+    use = _UseOfMoney(process_mj, kg_km, carbon, virgin_kg, landfilled, made_kg)
+    return Flows(
+        tick=view.tick,
+        unloaded=view.state.hauls,
+        loaded=tick.sent,
+        haul_edges=hauls.edge,
+        haul_kg=haul_kg,
+        extracted=tick.extracted,
+        disposed=tick.disposed,
+        extracted_kg=extracted_kg,
+        disposed_kg=disposed_kg,
+        throughput=tick.throughput,
+        delivered=world.sum_nodes(delivered),
+        wanted=world.sum_nodes(view.demand),
+        overdue=world.sum_nodes(np.maximum(0.0, view.state.backlog)),
         energy_mj=process_mj + HAUL_MJ_PER_KG_KM * kg_km,
         carbon_kg=carbon,
-        money_usd=_money(view, flows, process_mj, kg_km, carbon),
-        violations=violations,
-        constrained=constrained,
+        money_usd=_money(view, tick, decided[1], use),
+        virgin_kg=virgin_kg,
+        made_kg=made_kg,
+        items=view.now,
+        quality=view.quality,
+        wished=decided[0],
+        executed=decided[1],
+        violations=legal[0],
+        constrained=legal[1],
     )
 
 
-def _money(view: View, flows: Flows, process_mj: Floats, kg_km: Floats, carbon: Floats) -> Floats:
+@dataclass(frozen=True, eq=False)
+class _UseOfMoney:
+    """What costs or earns money, per scenario, [b]."""
+
+    process_mj: Floats
+    kg_km: Floats
+    carbon_kg: Floats
+    virgin_kg: Floats
+    landfilled_kg: Floats
+    made_kg: Floats
+
+
+def _money(view: View, flows: Tick, executed: Integers, use: _UseOfMoney) -> Floats:
     """By MONEY: sales, virgin, processing, transport, landfill, taxes; USD, [b, 6]."""
     world = view.world
     batch = len(world.scenarios)
-    rows = np.arange(len(flows.items))
-    quality = flows.quality
-    sold = sales_usd(view.product, quality)[rows, flows.executed]
-    handled = handling_usd(view.product, quality)[rows, flows.executed]
-    landfilled = world.sum_nodes(flows.disposed.sum(axis=1))
+    rows = np.arange(len(executed))
+    sold = sales_usd(view.product, view.quality)[rows, executed]
+    handled = handling_usd(view.product, view.quality)[rows, executed]
+    mines = world.mines
+    bought = MATERIAL_USD_PER_KG @ flows.extracted.T.take(mines.nodes, axis=1)
     law, tick = world.law, view.tick
     taxes = (
-        law.carbon_tax[tick] * carbon
-        + law.virgin_tax[tick] * flows.virgin_kg
-        + law.landfill_tax[tick] * landfilled
+        law.carbon_tax[tick] * use.carbon_kg
+        + law.virgin_tax[tick] * use.virgin_kg
+        + law.landfill_tax[tick] * use.landfilled_kg
     )
     return np.stack(
         [
             np.bincount(view.scenario, sold, batch)
-            + NEW_PRODUCT_MARGIN * flows.made_kg * world.price_per_kg,
-            -world.sum_nodes(flows.extracted @ MATERIAL_USD_PER_KG),
-            -ENERGY_USD_PER_MJ * process_mj - np.bincount(view.scenario, handled, batch),
-            -HAUL_USD_PER_KG_KM * kg_km,
-            -LANDFILL_USD_PER_KG * landfilled,
+            + NEW_PRODUCT_MARGIN * use.made_kg * world.price_per_kg,
+            -mines.by_scenario(bought, batch),
+            -ENERGY_USD_PER_MJ * use.process_mj - np.bincount(view.scenario, handled, batch),
+            -HAUL_USD_PER_KG_KM * use.kg_km,
+            -LANDFILL_USD_PER_KG * use.landfilled_kg,
             -taxes,
         ],
         axis=1,

@@ -75,16 +75,14 @@ def comply(view: View, wished: Integers) -> tuple[Integers, Floats, Floats]:
 def _over_target(view: View, executed: Integers, target: Floats) -> Flags:
     """Items whose disposal would break the target: the best ones go first."""
     mass = view.items.mass_kg(view.now)
-    disposed = executed == Disposition.DISPOSE
     allowed = (1.0 - target) * sum_by(view.scenario, mass, len(target))
-    order = np.lexsort((view.quality, view.scenario))
-    ordered_mass = np.where(disposed, mass, 0.0)[order]
-    total = np.cumsum(ordered_mass)
+    # A scenario without a target allows everything.
+    disposed = np.flatnonzero((executed == Disposition.DISPOSE) & (target > 0)[view.scenario])
+    order = disposed[np.lexsort((view.quality[disposed], view.scenario[disposed]))]
+    total = np.cumsum(mass[order])
     owner = view.scenario[order]
     first = np.searchsorted(owner, owner, side="left")
-    own_total = total - (total - ordered_mass)[first]
+    own_total = total - (total - mass[order])[first]
     over = np.zeros(len(executed), bool)
     over[order] = own_total > allowed[owner]
-    # A scenario without a target allows everything, rounding apart.
-    broken: Flags = over & disposed & (target[view.scenario] > 0)
-    return broken
+    return over

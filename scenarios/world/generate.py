@@ -27,7 +27,7 @@ OUTAGE_TICKS = 72
 RECOVERY_WINDOW_TICKS = 48
 FACILITIES = 3
 CHUNK = 25  # scenarios per linear program: one call's overhead shared
-SIGNIFICANT_DIGITS = 6
+_TIDY = "%.6g"
 
 
 def scenario_seeds(count: int, seed: int) -> tuple[int, ...]:
@@ -155,11 +155,11 @@ def as_record(scenario: Scenario) -> dict[str, Any]:
 
 def _tidy(value: float) -> float:
     """Six significant digits: files stay small, and nobody takes noise for precision."""
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+    return float(_TIDY % value)
 
 
 def _tidy_all(values: Floats) -> Floats:
-    return np.array([_tidy(value) for value in values.tolist()])
+    return np.array([float(_TIDY % value) for value in values.tolist()])
 
 
 def _names(kind: Integers) -> list[str]:

@@ -105,7 +105,8 @@ def _draw_stage(
     without[pairs % targets] = False
     lonely = np.flatnonzero(without)
     extra = random.integers(0, sources, size=len(lonely)) * targets + lonely
-    unique = np.unique(np.concatenate([pairs, extra]))
+    every = np.sort(np.concatenate([pairs, extra]))
+    unique = every[np.concatenate([[True], every[1:] != every[:-1]])]
     return unique // targets, unique % targets
 
 
@@ -130,14 +131,27 @@ def nominal_loads(
 ) -> Floats:
     """Mass per tick that each node handles when all demand is met, float64 [n], kg.
 
+    Args: as of `nominal_flow`.
+    """
+    return nominal_flow(topology, capacity, demand, ratio)[0]
+
+
+def nominal_flow(
+    topology: Topology, capacity: Floats, demand: Floats, ratio: Floats | float
+) -> tuple[Floats, Floats]:
+    """What a plain checklist sends where when all demand is met.
+
     Args:
         topology: the graph, or many side by side.
         capacity: of every node, kg per tick; flows split in its proportion.
         demand: of every node, kg per tick.
         ratio: returned mass per demand.
+
+    Returns:
+        Mass per tick that each node handles, and that each edge carries, float64 [n] and [e], kg.
     """
     nodes = len(topology.kind)
-    inflow = np.zeros(nodes)
+    inflow, flow = np.zeros(nodes), np.zeros(len(topology.source))
     returned = ratio * demand
     recovered = 1.0 - NOMINAL_SHARES["dispose"]
     reused, remade, recycled = (
@@ -151,7 +165,8 @@ def nominal_loads(
         edges = np.flatnonzero(topology.stage == STAGES.index(stage))
         source, target = topology.source[edges], topology.target[edges]
         share = sibling_shares(source, nodes, capacity[target])
-        np.add.at(inflow, target, amount[source] * share)
+        flow[edges] = amount[source] * share
+        np.add.at(inflow, target, flow[edges])
 
     push(("use", "collection"), returned * recovered)
     collected = inflow.copy()
@@ -163,10 +178,12 @@ def nominal_loads(
     made = inflow.copy()
     push(("remanufacturing", "use"), made * REMANUFACTURING_YIELD)
     push(("recycling", "manufacturing"), made * recycling_yield)
-    return _pulled(topology, capacity, demand, inflow)
+    return _pulled(topology, capacity, demand, inflow, flow), flow
 
 
-def _pulled(topology: Topology, capacity: Floats, demand: Floats, pushed: Floats) -> Floats:
+def _pulled(
+    topology: Topology, capacity: Floats, demand: Floats, pushed: Floats, flow: Floats
+) -> Floats:
     """Add what use nodes pull from manufacturing, and manufacturing from extraction."""
     nodes = len(topology.kind)
     load = pushed.copy()
@@ -181,7 +198,8 @@ def _pulled(topology: Topology, capacity: Floats, demand: Floats, pushed: Floats
         edges = np.flatnonzero(topology.stage == STAGES.index(stage))
         source, target = topology.source[edges], topology.target[edges]
         share = sibling_shares(target, nodes, capacity[source])
-        made = np.bincount(source, missing[target] * share / gain, nodes)
+        flow[edges] = missing[target] * share
+        made = np.bincount(source, flow[edges] / gain, nodes)
         sources = topology.kind == KIND[stage[0]]
         load[sources] = np.maximum(made, pushed)[sources]
         missing = np.where(sources, np.maximum(0.0, made - secondary), 0.0)

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scenarios.world.layout import sum_columns
 from scenarios.world.products import MATERIALS
+from scenarios.world.state import MASS
 
 if TYPE_CHECKING:
     from scenarios.world.arrays import World
     from scenarios.world.graph import Floats
+    from scenarios.world.state import Tick
 
 TOLERANCE = 1e-9
 
@@ -38,37 +41,37 @@ class MassBalanceError(ArithmeticError):
 def close_ledger(
     world: World,
     tick: int,
-    before: Floats,
-    after: Floats,
-    flows: tuple[Floats, Floats],
-    extracted: Floats,
-    disposed: Floats,
+    stocks: tuple[Floats, Floats],
+    came: Floats,
+    flows: Tick,
 ) -> None:
     """Check that every node's mass closes, material by material, to 1e-9 of what it handled.
 
     Args:
         world: the graph.
         tick: for the error.
-        before: stock at the beginning of the tick, [n, m], kg.
-        after: stock at its end.
-        flows: what arrived over every edge, and what was sent, [e, m] each.
-        extracted: what entered the world, [n, m].
-        disposed: what left it, [n, m].
+        stocks: before the tick and after it, [n, m] each, kg.
+        came: what hauls brought to every node, by material, [m, n].
+        flows: what was sent over every haul, entered the world and left it.
 
     Raises:
         MassBalanceError: names the worst node, the material and the amount.
     """
-    arrived, sent = flows
-    came = before + world.inflow(arrived) + extracted
-    excess = after + world.outflow(sent) + disposed - came
-    allowed = TOLERANCE * came.sum(axis=1, keepdims=True)
+    before, after = (stock.T for stock in stocks)
+    had = before + came
+    had += flows.extracted.T
+    excess = sum_columns(world.hauls.source, flows.sent[MASS], world.nodes)
+    excess += after
+    excess += flows.disposed.T
+    excess -= had
+    allowed = TOLERANCE * had.sum(axis=0)
     # Not `excess > allowed`: a NaN must not pass.
     good = np.abs(excess) <= allowed
     if good.all() and (after >= -allowed).all():
         return
     worst = np.where(good, np.where(after < -allowed, -after, 0.0), np.abs(excess))
-    node, material = np.unravel_index(int(np.nan_to_num(worst, nan=np.inf).argmax()), worst.shape)
+    material, node = np.unravel_index(int(np.nan_to_num(worst, nan=np.inf).argmax()), worst.shape)
     amount = (
-        float(excess[node, material]) if not good[node, material] else float(after[node, material])
+        float(excess[material, node]) if not good[material, node] else float(after[material, node])
     )
     raise MassBalanceError(world.name(int(node)), MATERIALS[int(material)], amount, tick)

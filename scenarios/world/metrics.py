@@ -16,9 +16,9 @@ import numpy as np
 
 from scenarios.world.cycling import finn_cycling_index
 from scenarios.world.graph import KIND, RECYCLING_YIELD, REMANUFACTURING_YIELD
+from scenarios.world.layout import BACK
 from scenarios.world.linear_programs import bound_usd, first_values
 from scenarios.world.products import BILL_KG, PRICE_USD, Disposition
-from scenarios.world.recovery import BACK
 from scenarios.world.resilience import recovery_of, service_level
 from scenarios.world.values import MATERIAL_USD_PER_KG, sales_usd
 

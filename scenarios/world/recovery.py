@@ -1,4 +1,8 @@
-"""The way back: collection, disassembly, remanufacturing and recycling in one tick."""
+"""The way back: collection, disassembly, remanufacturing and recycling in one tick.
+
+All four work alike: they take what fits of what waits, well mixed, keep a yield of it and send that
+on. So they are computed together, as places of `WayBack`.
+"""
 
 from __future__ import annotations
 
@@ -6,126 +10,91 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenarios.world.arrays import take_rows
-from scenarios.world.graph import DISASSEMBLY_YIELD, RECYCLING_YIELD, REMANUFACTURING_YIELD
+from scenarios.world.layout import put_columns
 from scenarios.world.state import MASS, QUALITY, SECONDARY, TO_REMANUFACTURE, TO_REUSE
 from scenarios.world.values import QUALITY_LOSS
 
 if TYPE_CHECKING:
     from scenarios.world.arrays import World
-    from scenarios.world.graph import Floats, Integers
-    from scenarios.world.state import State
-
-BACK = ("collection", "disassembly", "remanufacturing", "recycling")
+    from scenarios.world.graph import Floats
+    from scenarios.world.state import State, Tick
 
 
-def recover(
-    world: World,
-    state: State,
-    limit: Floats,
-    sent: Floats,
-    disposed: Floats,
-    throughput: Floats,
-) -> Floats:
+def recover(world: World, state: State, limit: Floats, tick: Tick) -> Floats:
     """Process what waits at the nodes of the way back, well mixed, first what fits.
 
     Args:
         world: the graph.
         state: whose stocks shrink.
         limit: kg that every node may process, [n].
-        sent: gets what leaves, [e, COLUMNS].
-        disposed: gets residues, [n, m].
-        throughput: gets what was processed, [n].
+        tick: gets what leaves, residues, and what was processed.
 
     Returns:
         What is left of the carbon cap, kg CO2e per scenario, [b].
     """
-    waiting = state.stock[:, MASS].sum(axis=1)
-    amount = np.zeros(world.nodes)
-    for kind in BACK:
-        nodes = world.kind(kind)
-        amount[nodes] = np.minimum(waiting[nodes], limit[nodes])
-    emitted = world.sum_nodes(amount * world.carbon)
+    back, batch = world.way_back, len(world.scenarios)
+    stock = state.stock.T
+    held = stock.take(back.nodes, axis=1)
+    waiting = held[MASS].sum(axis=0)
+    amount = np.minimum(waiting, limit[back.nodes])
+    emitted = back.emitted(amount, batch)
     cap = world.law.carbon_cap[state.tick]
     if (emitted > cap).any():
         # The law binds even here: everything slows down alike.
         allowed = np.minimum(1.0, cap / np.maximum(emitted, 1e-300))
-        amount *= allowed[world.scenario]
+        amount *= allowed[back.scenario]
         emitted = emitted * allowed
-    throughput += amount
-    taken = {}
-    for kind in BACK:
-        nodes = world.kind(kind)
-        share = np.minimum(1.0, amount[nodes] / np.maximum(waiting[nodes], 1e-300))
-        held = take_rows(state.stock, nodes)
-        taken[kind] = held * share[:, None]
-        # A node that is emptied is empty: no residue of rounding.
-        kept = np.where((share >= 1.0)[:, None], 0.0, held - taken[kind])
-        state.stock.T[:, nodes] = kept.T
-    _collect(world, taken["collection"], sent)
-    _disassemble(world, taken["disassembly"], sent, disposed)
-    _remanufacture(world, taken["remanufacturing"], sent, disposed)
-    _recycle(world, taken["recycling"], sent, disposed)
+    tick.throughput[back.nodes] = amount
+    share = np.minimum(1.0, amount / np.maximum(waiting, 1e-300))
+    taken = held * share
+    held -= taken
+    # A node that is emptied is empty: no residue of rounding.
+    held *= ~(share >= 1.0)
+    put_columns(stock, back.nodes, held)
+    made = _transform(world, taken)
+    put_columns(tick.disposed.T, back.nodes, taken[MASS] - made[MASS])
+    _send_on(world, taken, made, tick.sent)
     left: Floats = np.maximum(0.0, cap - emitted)
     return left
 
 
-def _push(world: World, stage: tuple[str, str], rows: Floats, sent: Floats) -> None:
-    """Send each source's row over the edges of a stage, by share."""
-    edges = world.stage(*stage)
-    parts = np.take(rows.T, edges.place, axis=1)
-    parts *= edges.share
-    sent.T[:, edges.edges] = parts
-
-
-def _split(rows: Floats, column: int) -> Floats:
-    """Share of each row's mass that was sent where `column` says, 0..1."""
-    mass = rows[:, MASS].sum(axis=1)
-    share: Floats = np.minimum(1.0, rows[:, column] / np.where(mass > 0, mass, 1.0))
-    return share
-
-
-def _collect(world: World, taken: Floats, sent: Floats) -> None:
-    again = _split(taken, TO_REUSE)[:, None]
-    reused = taken * again
-    reused[:, TO_REUSE:] = 0.0
-    _push(world, ("collection", "use"), reused, sent)
-    onward = taken * (1.0 - again)
-    # Well mixed in composition, but what was to be remanufactured is all still to come.
-    onward[:, TO_REUSE] = 0.0
-    onward[:, TO_REMANUFACTURE] = np.minimum(
-        taken[:, TO_REMANUFACTURE], onward[:, MASS].sum(axis=1)
-    )
-    _push(world, ("collection", "disassembly"), onward, sent)
-
-
-def _disassemble(world: World, taken: Floats, sent: Floats, disposed: Floats) -> None:
-    kept = taken * DISASSEMBLY_YIELD
-    _dispose(world.kind("disassembly"), taken, kept, disposed)
-    remade = _split(taken, TO_REMANUFACTURE)[:, None]
-    kept[:, TO_REUSE:] = 0.0
-    _push(world, ("disassembly", "remanufacturing"), kept * remade, sent)
-    _push(world, ("disassembly", "recycling"), kept * (1.0 - remade), sent)
-
-
-def _remanufacture(world: World, taken: Floats, sent: Floats, disposed: Floats) -> None:
-    made = taken * REMANUFACTURING_YIELD
-    made[:, QUALITY] *= 1.0 - QUALITY_LOSS
-    _dispose(world.kind("remanufacturing"), taken, made, disposed)
-    _push(world, ("remanufacturing", "use"), made, sent)
-
-
-def _recycle(world: World, taken: Floats, sent: Floats, disposed: Floats) -> None:
-    made = np.zeros_like(taken)
-    made[:, MASS] = taken[:, MASS] * RECYCLING_YIELD
-    mass = made[:, MASS].sum(axis=1)
-    before = taken[:, MASS].sum(axis=1)
+def _transform(world: World, taken: Floats) -> Floats:
+    """What is left of what each place took, without where it was to go, [TO_REUSE, places]."""
+    back = world.way_back
+    made: Floats = taken[:TO_REUSE] * back.kept
+    span = back.spans["recycling"]
+    mass, before = made[MASS, span].sum(axis=0), taken[MASS, span].sum(axis=0)
     kept = mass / np.where(before > 0, before, 1.0)
-    made[:, QUALITY] = taken[:, QUALITY] * kept * (1.0 - QUALITY_LOSS)
-    made[:, SECONDARY] = mass
-    _dispose(world.kind("recycling"), taken, made, disposed)
-    _push(world, ("recycling", "manufacturing"), made, sent)
+    made[QUALITY, span] = taken[QUALITY, span] * kept * (1.0 - QUALITY_LOSS)
+    made[SECONDARY, span] = mass
+    return made
 
 
-def _dispose(nodes: Integers, taken: Floats, made: Floats, disposed: Floats) -> None:
-    disposed.T[:, nodes] += (taken[:, MASS] - made[:, MASS]).T
+def _send_on(world: World, taken: Floats, made: Floats, sent: Floats) -> None:
+    """Load the hauls: a place's goods split by what they were sent for, then by capacity."""
+    back = world.way_back
+    weight = back.share.copy()
+    first = back.haul_span.start
+    parts = {}
+    for kind, column, special, rest in (
+        ("collection", TO_REUSE, "use", "disassembly"),
+        ("disassembly", TO_REMANUFACTURE, "remanufacturing", "recycling"),
+    ):
+        part = _split(taken[:, back.spans[kind]], column)
+        parts[kind] = part
+        for target, portion in ((special, part), (rest, 1.0 - part)):
+            stage = world.stage(kind, target)
+            weight[stage.span.start - first : stage.span.stop - first] *= portion[stage.place]
+    np.multiply(made.take(back.place, axis=1), weight, out=sent[:TO_REUSE, back.haul_span])
+    # Well mixed in composition, but what was to be remanufactured is all still to come.
+    stage, span = world.stage("collection", "disassembly"), back.spans["collection"]
+    onward = made[MASS, span].sum(axis=0) * (1.0 - parts["collection"])
+    to_remanufacture = np.minimum(taken[TO_REMANUFACTURE, span], onward)
+    sent[TO_REMANUFACTURE, stage.span] = to_remanufacture[stage.place] * stage.share
+
+
+def _split(taken: Floats, column: int) -> Floats:
+    """Share of each place's mass that was sent where `column` says, 0..1."""
+    mass = taken[MASS].sum(axis=0)
+    share: Floats = np.minimum(1.0, taken[column] / np.where(mass > 0, mass, 1.0))
+    return share

@@ -158,18 +158,19 @@ class Recorder:
 
     def add(self, flows: Flows) -> None:
         """Remember a tick."""
-        lost = flows.disposed.sum(axis=1)
         for name in _BY_TICK:
             self._series[name].append(getattr(flows, name))
-        self._series["disposed_kg"].append(self._world.sum_nodes(lost))
-        tick = (flows.sent.sum(axis=1), flows.extracted.sum(axis=1), lost, flows.throughput)
+        self._series["disposed_kg"].append(self._world.sum_nodes(flows.disposed_kg))
+        tick = (flows.haul_kg, flows.extracted_kg, flows.disposed_kg, flows.throughput)
         for total, part in zip(self._sums, tick, strict=True):
             np.add(total, part, out=total)
         self._decided.append((flows.items, flows.executed, flows.quality))
 
     def run(self, state: State) -> Run:
         """What happened up to now; at least one tick must have been added."""
-        edge_kg, extracted, disposed, throughput = (total.copy() for total in self._sums)
+        haul_kg, extracted, disposed, throughput = (total.copy() for total in self._sums)
+        edge_kg = np.empty_like(haul_kg)
+        edge_kg[self._world.hauls.edge] = haul_kg
         decided, executed, quality = zip(*self._decided, strict=True)
         return Run(
             world=self._world,

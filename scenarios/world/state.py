@@ -34,7 +34,9 @@ class State:
     Args:
         tick: the next one to be run.
         stock: kg at every node, [n, COLUMNS].
-        transit: kg on every haul, which arrive at the next tick, [e, COLUMNS].
+        hauls: kg on every edge, which arrive at the next tick, by column and in the order of the
+            world's hauls, [COLUMNS, e].
+        haul_edges: number of the edge of every haul, int64 [e].
         backlog: products wanted and not yet delivered, kg, [n]; negative for products in store.
         next_return: tick at which every item comes back, int64 [k]; the last tick for never.
         lives: how often each was used again, int64 [k].
@@ -42,11 +44,13 @@ class State:
         state: of each, a MaterialState, int64 [k].
         disposition: last decision on each, int64 [k]; -1 before the first.
         history: (tick, items, states), in the order in which they came about.
+        agenda: items by the tick of their next return, so that no tick looks at all of them.
     """
 
     tick: int
     stock: Floats
-    transit: Floats
+    hauls: Floats
+    haul_edges: Integers
     backlog: Floats
     next_return: Integers
     lives: Integers
@@ -54,6 +58,40 @@ class State:
     state: Integers
     disposition: Integers
     history: list[tuple[int, Integers, Integers]] = field(default_factory=list)
+    agenda: dict[int, list[Integers]] = field(default_factory=dict)
+
+    @property
+    def transit(self) -> Floats:
+        """The mass on every haul by the number of its edge, [e, COLUMNS]; a copy."""
+        return by_edge(self.hauls, self.haul_edges)
+
+    def returning(self) -> Integers:
+        """Items that come back at this tick, ascending."""
+        parts = self.agenda.get(self.tick, [])
+        return np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
+
+    def come_back(self, items: Integers, ticks: Integers) -> None:
+        """Items, ascending, come back at these ticks next."""
+        self.next_return[items] = ticks
+        for tick in np.unique(ticks).tolist():
+            self.agenda.setdefault(tick, []).append(items[ticks == tick])
+
+
+@dataclass(frozen=True, eq=False)
+class Tick:
+    """What the parts of a tick fill, one after the other.
+
+    Args:
+        sent: kg that leave on every haul, by column, [COLUMNS, e].
+        extracted: kg that enter the world at each node, [n, m].
+        disposed: kg that leave it for good at each node, [n, m].
+        throughput: kg that each node processes, [n].
+    """
+
+    sent: Floats
+    extracted: Floats
+    disposed: Floats
+    throughput: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +100,14 @@ class Flows:
 
     Args:
         tick: which.
-        arrived: kg that reached each edge's target, [e, m].
-        sent: kg that left each edge's source, [e, m].
+        unloaded: hauls that reached their targets, by column, [COLUMNS, e].
+        loaded: hauls that left their sources, by column, [COLUMNS, e].
+        haul_edges: number of the edge of every haul, int64 [e].
+        haul_kg: kg that left on every haul, [e].
         extracted: kg that entered the world at each node, [n, m].
         disposed: kg that left it for good at each node, [n, m].
+        extracted_kg: of all materials, [n].
+        disposed_kg: of all materials, [n].
         throughput: kg that each node processed, [n].
         delivered: kg of products that reached use, [b].
         wanted: kg of products that were demanded, [b].
@@ -84,10 +126,14 @@ class Flows:
     """
 
     tick: int
-    arrived: Floats
-    sent: Floats
+    unloaded: Floats
+    loaded: Floats
+    haul_edges: Integers
+    haul_kg: Floats
     extracted: Floats
     disposed: Floats
+    extracted_kg: Floats
+    disposed_kg: Floats
     throughput: Floats
     delivered: Floats
     wanted: Floats
@@ -104,6 +150,23 @@ class Flows:
     violations: Floats
     constrained: Floats
 
+    @property
+    def arrived(self) -> Floats:
+        """Kilograms that reached each edge's target, [e, m]."""
+        return by_edge(self.unloaded[MASS], self.haul_edges)
+
+    @property
+    def sent(self) -> Floats:
+        """Kilograms that left each edge's source, [e, m]."""
+        return by_edge(self.loaded[MASS], self.haul_edges)
+
+
+def by_edge(hauls: Floats, edges: Integers) -> Floats:
+    """Columns of hauls [c, e] as rows of edges [e, c], given the edge of every haul."""
+    rows = np.empty(hauls.T.shape, order="F")
+    rows.T[:, edges] = hauls
+    return rows
+
 
 def initial_state(world: World, items: Items) -> State:
     """Everything in use is in use, factories hold a day of material, nothing is on the road."""
@@ -116,14 +179,24 @@ def initial_state(world: World, items: Items) -> State:
     return State(
         tick=0,
         stock=stock,
-        transit=np.zeros((world.edges, COLUMNS), order="F"),
+        hauls=np.zeros((COLUMNS, world.edges)),
+        haul_edges=world.hauls.edge,
         backlog=np.zeros(world.nodes),
         next_return=items.first_return.copy(),
         lives=np.zeros(len(items), np.int64),
         quality=items.quality.copy(),
         state=np.full(len(items), MaterialState.IN_USE, np.int64),
         disposition=np.full(len(items), -1, np.int64),
+        agenda=_agenda(items.first_return),
     )
+
+
+def _agenda(ticks: Integers) -> dict[int, list[Integers]]:
+    """Items by tick, ascending."""
+    order = np.argsort(ticks, kind="stable")
+    different, first = np.unique(ticks[order], return_index=True)
+    parts = np.split(order, first[1:])
+    return {tick: [part] for tick, part in zip(different.tolist(), parts, strict=False)}
 
 
 def may_live_again(

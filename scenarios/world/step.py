@@ -9,7 +9,8 @@ import numpy as np
 
 from scenarios.world.booking import book_tick
 from scenarios.world.comply import check_action, comply
-from scenarios.world.factories import Production, make_and_order
+from scenarios.world.factories import make_and_order
+from scenarios.world.layout import put_columns, sum_columns
 from scenarios.world.ledger import close_ledger
 from scenarios.world.products import BILL_KG, TRANSITIONS, Disposition, MaterialState
 from scenarios.world.recovery import recover
@@ -22,6 +23,7 @@ from scenarios.world.state import (
     TO_REUSE,
     Flows,
     State,
+    Tick,
 )
 from scenarios.world.values import QUALITY_LOSS
 from scenarios.world.view import View, conditions
@@ -34,15 +36,7 @@ if TYPE_CHECKING:
 
 # Hauls from use to collection and back; by way of disassembly and remanufacturing.
 REUSE_TICKS, REMANUFACTURE_TICKS = 2, 4
-
-
-@dataclass(frozen=True, eq=False)
-class _Tick:
-    """What the parts of a tick hand to each other."""
-
-    sent: Floats
-    disposed: Floats
-    throughput: Floats
+_BILLS = BILL_KG.T.copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +46,16 @@ class Opening:
     Args:
         view: what a controller sees.
         before: stock at the beginning of the tick, kg, [n, m].
-        arrived: hauls that were unloaded, [e, COLUMNS].
+        came: what hauls brought to every node, kg by material, [m, n].
         delivered: kg of products that reached use, [n].
-        wanted: kg of products that are demanded, [n].
+        leaving: mass of the items to decide on by use node, kg by material, [m, u].
     """
 
     view: View
     before: Floats
-    arrived: Floats
+    came: Floats
     delivered: Floats
-    wanted: Floats
+    leaving: Floats
 
 
 def step(world: World, items: Items, state: State, controller: Controller) -> Flows:
@@ -78,11 +72,16 @@ def step(world: World, items: Items, state: State, controller: Controller) -> Fl
 def open_tick(world: World, items: Items, state: State) -> Opening:
     """Unload what arrives and look at what comes back; `state` is then within the tick."""
     before = state.stock[:, MASS].copy("F")
-    arrived = state.transit
-    holding = conditions(world, state.tick)
-    wanted = holding[2]
-    delivered = _arrive(world, state, arrived, wanted)
-    return Opening(_look(world, items, state, holding), before, arrived, delivered, wanted)
+    came = _unload(world, state.hauls)
+    state.stock.T[:] += came
+    use = world.kind("use")
+    delivered = np.zeros(world.nodes)
+    delivered[use] = came[MASS].sum(axis=0)[use]
+    capacity, available, wanted = conditions(world, state.tick)
+    state.backlog = state.backlog + wanted - delivered
+    now, leaving = _look(world, items, state)
+    view = View(world, items, state, state.tick, now, capacity, available, wanted)
+    return Opening(view, before, came[MASS], delivered, leaving)
 
 
 def close_tick(opening: Opening, action: Action) -> Flows:
@@ -96,100 +95,106 @@ def close_tick(opening: Opening, action: Action) -> Flows:
     world, state = view.world, view.state
     check_action(view, action)
     executed, violations, constrained = comply(view, action.dispositions)
-    tick = _Tick(
-        sent=np.zeros((world.edges, COLUMNS), order="F"),
-        disposed=np.zeros(opening.before.shape, order="F"),
-        throughput=np.zeros(world.nodes),
-    )
-    tick.throughput[world.kind("use")] = opening.delivered[world.kind("use")]
-    _send_back(view, executed, tick)
+    tick = _begin(opening)
+    _send_back(opening, executed, tick)
     limit = view.capacity * action.activity
-    carbon_left = recover(world, state, limit, tick.sent, tick.disposed, tick.throughput)
-    made = make_and_order(view, limit, action.cover_ticks, carbon_left, tick.sent)
-    tick.disposed[:] += made.residue
-    tick.throughput[:] += made.throughput
+    carbon_left = recover(world, state, limit, tick)
+    made = make_and_order(view, limit, action.cover_ticks, carbon_left, tick)
     _live_on(state, view, executed)
-    close_ledger(
-        world,
-        state.tick,
-        opening.before,
-        state.stock[:, MASS],
-        (opening.arrived[:, MASS], tick.sent[:, MASS]),
-        made.extracted,
-        tick.disposed,
+    stocks = opening.before, state.stock[:, MASS]
+    close_ledger(world, state.tick, stocks, opening.came, tick)
+    flows = book_tick(
+        view,
+        opening.delivered,
+        tick,
+        (action.dispositions, executed),
+        made.made_kg,
+        (violations + made.violations, constrained + made.constrained),
     )
-    flows = _flows(opening, tick, made, (action.dispositions, executed))
-    flows = book_tick(view, flows, violations + made.violations, constrained + made.constrained)
-    state.transit = tick.sent
+    state.hauls = tick.sent
     state.tick += 1
     return flows
 
 
-def _arrive(world: World, state: State, arrived: Floats, wanted: Floats) -> Floats:
-    """Unload every haul; products that reach use serve the backlog."""
-    use = world.kind("use")
-    came = world.inflow(arrived)
+def _begin(opening: Opening) -> Tick:
+    world = opening.view.world
+    tick = Tick(
+        sent=np.empty((COLUMNS, world.edges)),
+        extracted=np.zeros(opening.before.shape, order="F"),
+        disposed=np.zeros(opening.before.shape, order="F"),
+        throughput=opening.delivered.copy(),
+    )
+    # Every stage writes its own span of all columns but these two.
+    tick.sent[TO_REUSE:] = 0.0
+    return tick
+
+
+def _unload(world: World, hauls: Floats) -> Floats:
+    """What every node gets, by column, [COLUMNS, n]."""
+    came = np.zeros((COLUMNS, world.nodes))
+    came[:TO_REUSE] = sum_columns(world.hauls.target, hauls[:TO_REUSE], world.nodes)
     # In use, and in a factory, it no longer matters where a kilogram was to go.
-    for kind in ("use", "manufacturing", "remanufacturing", "recycling"):
-        came[world.kind(kind), TO_REUSE:] = 0.0
-    state.stock += came
-    delivered = np.zeros(world.nodes)
-    delivered[use] = came[use, MASS].sum(axis=1)
-    state.backlog = state.backlog + wanted - delivered
-    return delivered
-
-
-def _look(world: World, items: Items, state: State, holding: tuple[Floats, Floats, Floats]) -> View:
-    """What there is to decide on. An item whose mass is not there yet comes a tick later."""
-    now = np.flatnonzero(state.next_return == state.tick)
-    needed = world.stage("use", "collection").by_source(_mass_by_gate(world, items, now))
-    short: Flags = np.asarray((needed > state.stock[:, MASS]).any(axis=1))
-    if short.any():
-        late = short[items.node[now]]
-        state.next_return[now[late]] = state.tick + 1
-        now = now[~late]
-    return View(world, items, state, state.tick, now, *holding)
-
-
-def _mass_by_gate(world: World, items: Items, members: Integers) -> Floats:
-    """Mass of some items by the haul that they take to collection, [gates, m]."""
-    gates, products = len(world.stage("use", "collection").edges), len(BILL_KG)
-    key = items.gate[members] * products + items.product[members]
-    counts = np.bincount(key, minlength=gates * products)
-    mass: Floats = counts.reshape(gates, products) @ BILL_KG
-    return mass
-
-
-def _send_back(view: View, executed: Integers, tick: _Tick) -> None:
-    """Take returned items out of use: to collection, or to the landfill."""
-    world, items, stock = view.world, view.items, view.state.stock
-    stage = world.stage("use", "collection")
-    kept = executed != Disposition.DISPOSE
-    sent = _mass_by_gate(world, items, view.now[kept])
-    lost = stage.by_source(_mass_by_gate(world, items, view.now[~kept]))
-    gone = stage.by_source(sent) + lost
-    total = stock[:, MASS].sum(axis=1)
-    safe_total = np.where(total > 0, total, 1.0)
-    mean_quality = stock[:, QUALITY] / safe_total
-    left = (gone.sum(axis=1) / safe_total)[:, None]
-    stock[:, QUALITY:] *= 1.0 - np.minimum(left, 1.0)
-    secondary = stock[:, SECONDARY] / np.maximum(safe_total - gone.sum(axis=1), 1e-300)
-    stock[:, MASS] -= gone
-    gate = items.gate[view.now]
-    mass = items.mass_kg(view.now)
-    # Use has worn the item: what leaves is no better than the item itself.
-    worn = mass * np.minimum(mean_quality[items.node[view.now]], view.quality)
-    rows = np.zeros((len(stage.edges), COLUMNS), order="F")
-    rows[:, MASS] = sent
-    rows[:, SECONDARY] = sent.sum(axis=1) * np.minimum(1.0, secondary[stage.source])
-    for column, weight in (
-        (QUALITY, worn * kept),
-        (TO_REUSE, mass * (executed == Disposition.REUSE)),
-        (TO_REMANUFACTURE, mass * (executed == Disposition.REMANUFACTURE)),
+    for column, stage in (
+        (TO_REUSE, world.stage("use", "collection")),
+        (TO_REMANUFACTURE, world.stage("use", "collection")),
+        (TO_REMANUFACTURE, world.stage("collection", "disassembly")),
     ):
-        rows[:, column] = np.bincount(gate, weight, len(stage.edges))
-    tick.sent.T[:, stage.edges] = rows.T
-    tick.disposed[:] += lost
+        came[column] += np.bincount(stage.target, hauls[column, stage.span], world.nodes)
+    return came
+
+
+def _look(world: World, items: Items, state: State) -> tuple[Integers, Floats]:
+    """Items to decide on, and the mass that they take from use nodes, kg by material, [m, u].
+
+    An item whose mass is not there yet comes a tick later.
+    """
+    now = state.returning()
+    place = world.stage("use", "collection").place
+    leaving = _mass_by_place(world, items, now, place[items.gate[now]])
+    there = state.stock.T[MASS].take(world.kind("use"), axis=1)
+    short: Flags = np.asarray((leaving > there).any(axis=0))
+    if short.any():
+        late = short[place[items.gate[now]]]
+        state.come_back(now[late], np.full(int(late.sum()), state.tick + 1))
+        now = now[~late]
+        leaving[:, short] = 0.0
+    return now, leaving
+
+
+def _mass_by_place(world: World, items: Items, members: Integers, place: Integers) -> Floats:
+    """Mass of some items by their place among the use nodes, kg by material, [m, u]."""
+    return sum_columns(place, _BILLS[:, items.product[members]], len(world.kind("use")))
+
+
+def _send_back(opening: Opening, executed: Integers, tick: Tick) -> None:
+    """Take returned items out of use: to collection, or to the landfill."""
+    view, stock = opening.view, opening.view.state.stock.T
+    world, items, now = view.world, view.items, view.now
+    stage, use = world.stage("use", "collection"), world.kind("use")
+    held = stock[:TO_REUSE].take(use, axis=1)
+    total = held[MASS].sum(axis=0)
+    safe_total = np.where(total > 0, total, 1.0)
+    gone = opening.leaving.sum(axis=0)
+    mean_quality = held[QUALITY] / safe_total
+    held[QUALITY:] *= 1.0 - np.minimum(gone / safe_total, 1.0)
+    secondary = np.minimum(1.0, held[SECONDARY] / np.maximum(safe_total - gone, 1e-300))
+    held[MASS] -= opening.leaving
+    put_columns(stock[:TO_REUSE], use, held)
+    gate = items.gate[now]
+    place = stage.place[gate]
+    thrown = executed == Disposition.DISPOSE
+    lost = now[thrown]
+    if len(lost):
+        put_columns(tick.disposed.T, use, _mass_by_place(world, items, lost, place[thrown]))
+    rows = np.empty((COLUMNS, len(now)))
+    rows[MASS] = _BILLS[:, view.product] * ~thrown
+    mass = items.mass_kg(now) * ~thrown
+    # Use has worn the item: what leaves is no better than the item itself.
+    rows[QUALITY] = mass * np.minimum(mean_quality[place], view.quality)
+    rows[SECONDARY] = mass * secondary[place]
+    rows[TO_REUSE] = mass * (executed == Disposition.REUSE)
+    rows[TO_REMANUFACTURE] = mass * (executed == Disposition.REMANUFACTURE)
+    tick.sent[:, stage.span] = sum_columns(gate, rows, len(stage.edges))
 
 
 def _live_on(state: State, view: View, executed: Integers) -> None:
@@ -216,7 +221,10 @@ def _live_on(state: State, view: View, executed: Integers) -> None:
     ):
         _enter(state, tick, again, MaterialState.IN_USE)
         life = view.items.life_ticks[again, state.lives[again]] * state.quality[again]
-        state.next_return[again] = tick + delay + 1 + life.astype(np.int64)
+        back = tick + delay + 1 + life.astype(np.int64)
+        state.next_return[again] = back
+        within = back < view.world.ticks
+        state.come_back(again[within], back[within])
         state.lives[again] += 1
 
 
@@ -228,34 +236,3 @@ def _enter(state: State, tick: int, items: Integers, new: MaterialState) -> None
         raise AssertionError(f"tick {tick}: an item became {new.name} against the table")
     state.state[items] = new
     state.history.append((tick, items, np.full(len(items), new, np.int64)))
-
-
-def _flows(
-    opening: Opening, tick: _Tick, made: Production, decided: tuple[Integers, Integers]
-) -> Flows:
-    view, arrived = opening.view, opening.arrived
-    world = view.world
-    none = np.zeros(len(world.scenarios))
-    delivered, wanted = map(world.sum_nodes, (opening.delivered, opening.wanted))
-    return Flows(
-        tick=view.tick,
-        arrived=arrived[:, MASS],
-        sent=tick.sent[:, MASS],
-        extracted=made.extracted,
-        disposed=tick.disposed,
-        throughput=tick.throughput,
-        delivered=delivered,
-        wanted=wanted,
-        overdue=world.sum_nodes(np.maximum(0.0, view.state.backlog)),
-        energy_mj=none,
-        carbon_kg=none,
-        money_usd=none,
-        virgin_kg=world.sum_nodes(made.extracted.sum(axis=1)),
-        made_kg=made.made_kg,
-        items=view.now,
-        quality=view.quality,
-        wished=decided[0],
-        executed=decided[1],
-        violations=none,
-        constrained=none,
-    )

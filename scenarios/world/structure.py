@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_UNITS = 10_000_000
 _STAGES = frozenset(STAGES)
+_TARGETS = {kind: [end for begin, end in STAGES if begin == kind] for kind in KINDS}
 
 
 def check_structure(scenario: Scenario, where: str) -> None:
@@ -53,27 +54,28 @@ def _nodes(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 
 def _edges(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    seen = set()
-    reached = set()
+    index, kinds = scenario.index, [node.kind for node in scenario.nodes]
+    seen: set[tuple[str, str]] = set()
+    sends: set[tuple[str, str]] = set()
     for position, edge in enumerate(scenario.edges):
-        for end in ("source", "target"):
-            name = getattr(edge, end)
-            if name not in scenario.index:
+        source, target = edge.source, edge.target
+        for end, name in (("source", source), ("target", target)):
+            if name not in index:
                 yield f"$.edges[{position}].{end}", f"no node is called {name!r}"
-        kinds = tuple(scenario.nodes[scenario.index[n]].kind for n in (edge.source, edge.target))
-        if kinds not in _STAGES:
-            yield f"$.edges[{position}]", f"a {kinds[0]} node does not send to a {kinds[1]} node"
-        if (edge.source, edge.target) in seen:
-            yield f"$.edges[{position}]", f"there are two from {edge.source} to {edge.target}"
-        seen.add((edge.source, edge.target))
-        reached |= {edge.source, edge.target}
-    sends = {(e.source, scenario.nodes[scenario.index[e.target]].kind) for e in scenario.edges}
+        stage = kinds[index[source]], kinds[index[target]]
+        if stage not in _STAGES:
+            yield f"$.edges[{position}]", f"a {stage[0]} node does not send to a {stage[1]} node"
+        if (source, target) in seen:
+            yield f"$.edges[{position}]", f"there are two from {source} to {target}"
+        seen.add((source, target))
+        sends.add((source, stage[1]))
+    reached = {name for pair in seen for name in pair}
     for position, node in enumerate(scenario.nodes):
         if node.id not in reached:
             yield f"$.nodes[{position}]", f"{node.id} is isolated: no edge leads to or from it"
-        for source, target in STAGES:
-            if node.kind == source and (node.id, target) not in sends:
-                yield f"$.nodes[{position}]", f"{node.id} has no edge to a {target} node"
+        for kind in _TARGETS[node.kind]:
+            if (node.id, kind) not in sends:
+                yield f"$.nodes[{position}]", f"{node.id} has no edge to a {kind} node"
 
 
 def _cycles(scenario: Scenario) -> Iterator[tuple[str, str]]:
