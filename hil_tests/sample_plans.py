@@ -14,7 +14,7 @@ from edge_runtime.planner.network import Plans
 from edge_runtime.planner.objectives import co2_kg, cost_usd
 from edge_runtime.planner.projection import Projector
 from edge_runtime.planner.random import SEED_BITS
-from edge_runtime.planner.request import pack_request, unpack_response
+from edge_runtime.planner.request import REFUSALS, pack_request, unpack_response
 from edge_runtime.planner.residuals import residuals
 from edge_runtime.planner.sampler import Sampled, network_of
 from edge_runtime.planner.samples import sample_arrays
@@ -156,7 +156,8 @@ def draw_on_qemu(bundle: Bundle, request: Request, progress: Progress | None = N
             plan, residual, code = unpack_response(network, reply.output.tobytes())
             if code < 0:
                 raise PlanError(
-                    f"the board found no plan for sample {sample} (code {code})",
+                    f"the board found no plan for sample {sample}: "
+                    f"{REFUSALS.get(code, f'code {code}')}",
                     hint="are the network's bounds those that it was exported with?",
                 )
             plans.append(plan)

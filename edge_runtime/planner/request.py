@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 HEAD = struct.Struct("<2fQI")
 TAIL = struct.Struct("<fi")
+# What the codes of `jl_project` below 0 mean, for people.
+REFUSALS = {
+    -1: "the candidate or a bound is not a finite number",
+    -2: "a bound is above its counterpart or beyond all that the network can move, or a quality "
+    "outside 0 to 1",
+    -3: "no plan keeps the bounds",
+}
 
 
 def request_specs(network: Network) -> tuple[TensorSpec, ...]:

@@ -206,6 +206,8 @@ class NodeError(ErrorCode):
     SELF_TEST_STOPPED = 23, "the board stopped in the model's self-test"
     SELF_TEST_TOO_COSTLY = 24, "the self-test took more modelled joules than the model's ceiling"
     FLASH_READ_ONLY = 29, "the device does not write its flash; a debug probe puts models there"
+    TRIAL_CRASHED = 25, "a fault stopped the board while something was on trial"
+    TRIAL_HUNG = 26, "the watchdog stopped the board while something was on trial"
     FLASH_FAILED = 30, "the device's flash could not be written"
 
 

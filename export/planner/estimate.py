@@ -4,9 +4,11 @@ instructions = coordinates × (noise + steps × step)
              + projections × (iterations × (nodes² × product + coordinates × rest)
                               + coordinates × finish + amortised × coordinates × guess)
 
-The coefficients were fitted to counts by QEMU; `python -m benchmarks planner_estimate` fits them
-again. Settling takes what it takes, so a sample may be off by the factors `low` to `high`: the
-widest of the fit and a tenth more.
+`python -m benchmarks planner_estimate` counts on QEMU and fits the coefficients again. Those of
+Armv6-M and Armv7-M are its fit to planners with random weights and 5 to 20 nodes (counted over
+fitted: 0.97 to 1.05); `low` and `high` are that and a tenth more. Those with an FPU are counts by
+stage (`jouleloop profile`) of one trained planner of 20 nodes on a Cortex-M4F, so their interval is
+wider; a Cortex-M55, which was not counted, gets the same.
 """
 
 from __future__ import annotations
@@ -49,8 +51,10 @@ class PlannerCoefficients:
     high: float
 
 
-WITH_FPU = PlannerCoefficients(70.0, 27.0, 7.0, 56.0, 0.0, 0.0, 0.4, 2.5)
-WITHOUT_FPU = PlannerCoefficients(1500.0, 450.0, 7.0, 56.0, 0.0, 0.0, 0.4, 2.5)
+# Some of them stand in for others: where `guess` is 0 its part is in `finish`.
+ARMV6_M = PlannerCoefficients(3300.0, 1233.0, 44.1, 106.0, 2492.0, 0.0, 0.87, 1.15)
+ARMV7_M = PlannerCoefficients(1829.0, 683.0, 6.9, 63.3, 1548.0, 0.0, 0.87, 1.15)
+WITH_FPU = PlannerCoefficients(121.0, 60.0, 7.4, 79.0, 148.0, 49.0, 0.8, 1.3)
 
 
 def instructions_beside(
@@ -65,12 +69,18 @@ def instructions_beside(
         projections: of one sample.
         is_amortised: they start from a guess, without iterations.
     """
-    of = WITH_FPU if Isa.FPU_SINGLE in core.isa else WITHOUT_FPU
+    of = _coefficients(core)
     count = terms(network, steps=steps, projections=projections, is_amortised=is_amortised)
     value = sum(getattr(of, name) * times for name, times in count.items())
     return Count(
         *(value, of.low * value, of.high * value), "of noise, steps and projection fitted to counts"
     )
+
+
+def _coefficients(core: Core) -> PlannerCoefficients:
+    if Isa.FPU_SINGLE in core.isa:
+        return WITH_FPU
+    return ARMV7_M if Isa.THUMB2 in core.isa else ARMV6_M
 
 
 def terms(

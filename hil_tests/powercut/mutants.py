@@ -108,8 +108,16 @@ MUTANTS = (
         "trial-kept-without-confirmation",
         "firmware on trial starts again though nobody confirmed it",
         "boot/choose.c",
-        "            give_up(&record, JL_NODE_ERROR_NOT_CONFIRMED);\n",
+        "            give_up(&record, jl_trial_end(port));\n",
         "            record.firmware_slot = record.firmware_trial;\n"
+        "            give_up(&record, jl_trial_end(port));\n",
+        "firmware-revert",
+    ),
+    Mutant(
+        "hang-taken-for-no-confirmation",
+        "that the watchdog stopped a trial of firmware is not told",
+        "boot/choose.c",
+        "            give_up(&record, jl_trial_end(port));\n",
         "            give_up(&record, JL_NODE_ERROR_NOT_CONFIRMED);\n",
         "firmware-revert",
     ),
@@ -136,9 +144,8 @@ MUTANTS = (
         "a confirmation of firmware is forgotten at the next start",
         "src/firmware.c",
         "    next.firmware_counter = image.security_counter;\n"
-        "    return write_record(port, record, next);\n",
-        "    next.firmware_counter = image.security_counter;\n"
-        "    *record = next;\n    return JL_OK;\n",
+        "    status = write_record(port, record, next);\n",
+        "    next.firmware_counter = image.security_counter;\n    *record = next;\n",
         "firmware-update",
     ),
     Mutant(
@@ -211,8 +218,8 @@ MUTANTS = (
         "model-reverted-without-a-reason",
         "a model's trial that nobody confirmed ends, and the board does not say why",
         "src/slots.c",
-        "            end_trial(record, JL_NODE_ERROR_NOT_CONFIRMED);\n",
-        "            end_trial(record, JL_OK);\n",
+        "        end_trial(record, jl_trial_end(port));\n",
+        "        end_trial(record, JL_OK);\n",
         "model-revert",
     ),
     Mutant(

@@ -1,7 +1,7 @@
 /*
  * The decisions about firmware on a flash file:
  *
- *     boot_choice FLASH choose | test | confirm | erase
+ *     boot_choice FLASH choose | choose-crashed | choose-hung | test | confirm | erase
  *
  * `choose` does what the boot loader does at a start and prints the slot, or 2 for none. Then come
  * the status, the reason of the last rollback as a status, the security counter, and whether what
@@ -32,6 +32,12 @@ static bool flash_program(uint32_t offset, const uint8_t *data, uint32_t bytes) 
     return nor_program(&flash, offset, data, bytes);
 }
 
+static enum jl_stop stop;
+
+static enum jl_stop stopped_by(void) {
+    return stop;
+}
+
 static const struct jl_port port = {
     .profile_id = "host",
     .kernel_class = JL_KERNEL_SCALAR,
@@ -44,6 +50,7 @@ static const struct jl_port port = {
     .firmware_slots = {{SLOT_BYTES, SLOT_BYTES}, {2 * SLOT_BYTES, SLOT_BYTES}},
     .flash_erase = flash_erase,
     .flash_program = flash_program,
+    .stopped_by = stopped_by,
 };
 
 static uint32_t choose(void) {
@@ -64,7 +71,10 @@ int main(int argc, char **argv) {
     struct jl_record record = jl_records_read(&port);
     jl_status status = JL_OK;
     uint32_t slot = jl_firmware_running(&record);
-    if (strcmp(argv[2], "choose") == 0) {
+    stop = strcmp(argv[2], "choose-crashed") == 0 ? JL_STOP_FAULT
+           : strcmp(argv[2], "choose-hung") == 0  ? JL_STOP_WATCHDOG
+                                                  : JL_STOP_OTHER;
+    if (strncmp(argv[2], "choose", 6) == 0) {
         slot = choose();
     } else if (strcmp(argv[2], "test") == 0) {
         status = jl_firmware_test(&port, &record);

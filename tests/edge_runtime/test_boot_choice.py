@@ -130,6 +130,21 @@ def test_a_trial_starts_once(flash: Flash) -> None:
 
 
 @pytest.mark.parametrize(
+    ("start", "reason"),
+    [("choose-crashed", NodeError.TRIAL_CRASHED), ("choose-hung", NodeError.TRIAL_HUNG)],
+)
+def test_what_stopped_a_trial_is_its_reason(flash: Flash, start: str, reason: NodeError) -> None:
+    flash.put(0)
+    flash.put(1, counter=9)
+    flash.do("test")
+    # What ended the run before the trial has nothing to do with it.
+    assert flash.do(start) == Said(1, 0, 0, 0, True)
+    gone = Said(0, 0, _node(reason), 0, False)
+    assert flash.do(start) == gone
+    assert flash.do("choose") == gone
+
+
+@pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (lambda f: f.put(1, key=None), _node(NodeError.UNSIGNED)),

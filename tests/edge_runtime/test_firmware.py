@@ -238,6 +238,21 @@ def test_a_model_that_hangs_restarts_the_board(
     assert device.infer(bytes([1])).ticks > 0
 
 
+def test_a_start_verifies_no_more_than_it_serves(device: SerialDevice) -> None:
+    """A node that wakes often pays for one signature of 2.9 million instructions, not for four."""
+    for version in (1, 2):
+        image = TinyModule(size=8).image(Version(version))
+        device.upload_model(image)
+        device.confirm_model(parse_image(image).sha256)
+    device.reset()
+    ledger = device.ledger()
+    instructions = 1e9 / ledger.ticks_hz * ledger.wake_ticks
+    assert 2.9e6 < instructions < 5e6
+    # Whoever asks what lies in the slots has all of it verified.
+    models = [state.version for state in device.image_state() if state.image == smp.IMAGE_MODEL]
+    assert sorted(models) == ["1.0.0", "2.0.0"]
+
+
 def test_wrong_input_sizes_are_refused(device: SerialDevice) -> None:
     device.upload_model(TinyModule(size=8).image())
     for bad in (b"", bytes(7), bytes(9), bytes(2000)):

@@ -15,15 +15,24 @@ from tests.export.checkpoints import write_checkpoint
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import torch
+
 STEPS = (10, 4)
 
 
-def write_planner(folder: Path, nodes: int, edges: int, *, has_amortiser: bool = False) -> Network:
-    """Write the checkpoint; returns its network."""
+def write_planner(
+    folder: Path,
+    nodes: int,
+    edges: int,
+    *,
+    has_amortiser: bool = False,
+    denoiser: torch.nn.Module | None = None,
+) -> Network:
+    """Write the checkpoint, of `denoiser` or a small one; returns its network."""
     network = random_network(5, nodes, edges)
     size = edges + 4 * nodes
     rows = np.random.default_rng(6).normal(size=(256, size + 18)).astype(np.float32)
-    write_checkpoint(folder, (size + 18, 32, size), rows=rows)
+    write_checkpoint(folder, (size + 18, 32, size), module=denoiser, rows=rows)
     values = {field.name: getattr(network, field.name) for field in fields(Network)}
     record = {k: v.tolist() if isinstance(v, np.ndarray) else list(v) for k, v in values.items()}
     kept = {steps: np.linspace(1e-3, 1.0, steps + 1) for steps in STEPS}

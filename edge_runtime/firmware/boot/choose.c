@@ -20,6 +20,7 @@ static bool begin_trial(const struct jl_port *port, struct jl_record *record,
         give_up(record, status);
         (void)jl_records_append(port, record);
     }
+    jl_firmware_keep_alive(port, record); /* it may hang before its first word */
     return status == JL_OK;
 }
 
@@ -48,7 +49,7 @@ bool jl_boot_choose(const struct jl_port *port, struct jl_image *image) {
             return true;
         }
         if (record.firmware_attempts > 0) {
-            give_up(&record, JL_NODE_ERROR_NOT_CONFIRMED);
+            give_up(&record, jl_trial_end(port));
             (void)jl_records_append(port, &record);
         }
     }

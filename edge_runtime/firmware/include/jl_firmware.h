@@ -34,6 +34,12 @@ uint32_t jl_firmware_spare(const struct jl_record *record);
 /** Whether the firmware that runs is on trial. */
 bool jl_firmware_is_on_trial(const struct jl_record *record);
 
+/** A board with a watchdog starts afresh when firmware on trial does not call for so long. */
+enum { JL_TRIAL_LIMIT_MS = 8000 };
+
+/** Begin a trial, or keep it alive: the board's watchdog waits afresh. Off a trial, nothing. */
+void jl_firmware_keep_alive(const struct jl_port *port, const struct jl_record *record);
+
 /** Start the image in the spare slot once, at the next start. It must have been verified. */
 jl_status jl_firmware_test(const struct jl_port *port, struct jl_record *record);
 

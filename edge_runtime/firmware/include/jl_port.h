@@ -13,6 +13,7 @@
 #include "jl_smp_ids.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -28,6 +29,13 @@ enum {
 
 /** Wake at no time: only an interrupt ends the sleep. */
 #define JL_NEVER UINT64_MAX
+
+/** What stopped a board before it started. */
+enum jl_stop {
+    JL_STOP_OTHER, /* the power, a button, reset() */
+    JL_STOP_FAULT, /* code that the core could not execute */
+    JL_STOP_WATCHDOG,
+};
 
 /** A piece of flash: whole erase blocks. */
 struct jl_area {
@@ -122,6 +130,8 @@ struct jl_port {
      * no watchdog.
      */
     void (*watchdog)(uint32_t milliseconds);
+    /** What stopped the board before this start; null where that is not known. */
+    enum jl_stop (*stopped_by)(void);
     /**
      * Leave the boot loader for the firmware whose vector table lies at `vectors`. Only the boot
      * loader calls it; does not return.
@@ -132,6 +142,13 @@ struct jl_port {
 /** Whether all that would write the board's flash is refused. */
 static inline bool jl_port_is_read_only(const struct jl_port *port) {
     return port->records.bytes == 0;
+}
+
+/** Call the board's watchdog, where it has one. */
+static inline void jl_port_watch(const struct jl_port *port, uint32_t milliseconds) {
+    if (port->watchdog != NULL) {
+        port->watchdog(milliseconds);
+    }
 }
 
 /** Run the firmware on a board; never returns. */

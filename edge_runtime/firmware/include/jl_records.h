@@ -46,6 +46,9 @@ struct jl_record jl_records_read(const struct jl_port *port);
 jl_reason jl_reason_of(jl_status status);
 jl_status jl_reason_status(jl_reason reason);
 
+/** Why a trial is over that nobody confirmed: what stopped the board, where that is known. */
+jl_status jl_trial_end(const struct jl_port *port);
+
 /** Append the record; sets its magic, sequence and CRC. */
 jl_status jl_records_append(const struct jl_port *port, struct jl_record *record);
 

@@ -168,6 +168,10 @@ typedef enum {
     JL_NODE_ERROR_SELF_TEST_TOO_COSTLY = 4194328,
     /** the device does not write its flash; a debug probe puts models there */
     JL_NODE_ERROR_FLASH_READ_ONLY = 4194333,
+    /** a fault stopped the board while something was on trial */
+    JL_NODE_ERROR_TRIAL_CRASHED = 4194329,
+    /** the watchdog stopped the board while something was on trial */
+    JL_NODE_ERROR_TRIAL_HUNG = 4194330,
     /** the device's flash could not be written */
     JL_NODE_ERROR_FLASH_FAILED = 4194334,
 } jl_status;

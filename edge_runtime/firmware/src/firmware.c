@@ -35,6 +35,12 @@ bool jl_firmware_is_on_trial(const struct jl_record *record) {
     return record->firmware_trial < JL_FIRMWARE_SLOTS && record->firmware_attempts > 0;
 }
 
+void jl_firmware_keep_alive(const struct jl_port *port, const struct jl_record *record) {
+    if (jl_firmware_is_on_trial(record)) {
+        jl_port_watch(port, JL_TRIAL_LIMIT_MS);
+    }
+}
+
 uint32_t jl_firmware_running(const struct jl_record *record) {
     return jl_firmware_is_on_trial(record) ? record->firmware_trial : record->firmware_slot;
 }
@@ -77,7 +83,11 @@ jl_status jl_firmware_confirm(const struct jl_port *port, struct jl_record *reco
     next.firmware_attempts = 0;
     next.firmware_reason = 0;
     next.firmware_counter = image.security_counter;
-    return write_record(port, record, next);
+    status = write_record(port, record, next);
+    if (status == JL_OK) {
+        jl_port_watch(port, 0);
+    }
+    return status;
 }
 
 jl_status jl_firmware_release(const struct jl_port *port, struct jl_record *record) {

@@ -192,20 +192,14 @@ jl_status jl_model_bind(const struct jl_port *port, const struct jl_image *image
     return JL_OK;
 }
 
-static void watch(const struct jl_port *port, uint32_t milliseconds) {
-    if (port->watchdog != NULL) {
-        port->watchdog(milliseconds);
-    }
-}
-
 jl_status jl_model_run(const struct jl_port *port, const struct jl_model *model, uint64_t *ticks) {
-    watch(port, JL_INFER_LIMIT_MS);
+    jl_port_watch(port, JL_INFER_LIMIT_MS);
     uint64_t begin = port->clock_ticks();
     jl_infer_begin();
     int32_t result = model->infer(model->arena, model->input, model->output);
     jl_infer_end();
     *ticks = port->clock_ticks() - begin;
-    watch(port, 0);
+    jl_port_watch(port, 0);
     return result == 0 ? JL_OK : JL_NODE_ERROR_INFERENCE_FAILED;
 }
 

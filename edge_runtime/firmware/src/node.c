@@ -25,12 +25,22 @@ static void answer(struct jl_node *node, struct jl_bytes message) {
     }
 }
 
+/** Only what arrives wakes the node; in a trial, the watchdog too. */
+static uint64_t next_wake(const struct jl_node *node) {
+    if (!jl_firmware_is_on_trial(&node->slots.record)) {
+        return JL_NEVER;
+    }
+    uint64_t limit = (uint64_t)node->port->ticks_hz * JL_TRIAL_LIMIT_MS / 1000;
+    return node->port->clock_ticks() + limit / 2;
+}
+
 void jl_node_step(struct jl_node *node) {
+    jl_firmware_keep_alive(node->port, &node->slots.record);
     uint8_t received[64];
     uint32_t count = node->port->link_read(received, sizeof received);
     if (count == 0) {
         enter(node, JL_STATE_SLEEP);
-        node->port->sleep_until(JL_NEVER);
+        node->port->sleep_until(next_wake(node));
         enter(node, JL_STATE_WAKE);
         return;
     }

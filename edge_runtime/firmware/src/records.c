@@ -72,6 +72,17 @@ jl_status jl_reason_status(jl_reason reason) {
     return (jl_status)(group << 16 | (reason & (IMAGE_REASONS - 1u)));
 }
 
+jl_status jl_trial_end(const struct jl_port *port) {
+    switch (port->stopped_by == NULL ? JL_STOP_OTHER : port->stopped_by()) {
+    case JL_STOP_FAULT:
+        return JL_NODE_ERROR_TRIAL_CRASHED;
+    case JL_STOP_WATCHDOG:
+        return JL_NODE_ERROR_TRIAL_HUNG;
+    default:
+        return JL_NODE_ERROR_NOT_CONFIRMED;
+    }
+}
+
 static bool is_erased(const uint8_t *data, uint32_t bytes) {
     for (uint32_t index = 0; index < bytes; index++) {
         if (data[index] != 0xFF) {

@@ -1,3 +1,4 @@
+#include "jl_firmware.h"
 #include "jl_slots.h"
 
 /* A power cut stops a self-test too: so often one is begun before its module gets the blame. */
@@ -155,7 +156,7 @@ void jl_slots_boot(const struct jl_port *port, struct jl_slots *slots) {
     if (record->model_trial < JL_MODEL_SLOTS && record->model_attempts > 0) {
         end_stopped_test(port, slots);
     } else if (record->model_trial < JL_MODEL_SLOTS) {
-        end_trial(record, JL_NODE_ERROR_NOT_CONFIRMED);
+        end_trial(record, jl_trial_end(port));
     }
     record->boot_id++;
     /* A board whose flash is worn out still answers, with the boot it counted in RAM. */
@@ -221,6 +222,7 @@ jl_status jl_slots_erase(const struct jl_port *port, struct jl_slots *slots, uin
     const struct jl_area *area = &port->model_slots[index];
     slots->slot[index] = empty_slot;
     for (uint32_t at = 0; at < area->bytes; at += port->erase_bytes) {
+        jl_firmware_keep_alive(port, &slots->record); /* flash may take a minute for a slot */
         if (!port->flash_erase(area->offset + at)) {
             return JL_IMAGE_ERROR_FLASH_ERASE_FAILED;
         }

@@ -46,6 +46,13 @@ static bool link_write(const uint8_t *data, uint32_t bytes) {
 static void reset(void) {
 }
 
+static bool has_hung;
+static enum jl_stop stop;
+
+static enum jl_stop stopped_by(void) {
+    return stop;
+}
+
 /** What was verified once; for all the cuts there are but a few images. */
 struct verdict {
     uint8_t key[JL_PUBLIC_KEY_BYTES];
@@ -107,6 +114,7 @@ const struct jl_port board_port = {
     .link_read = link_read,
     .link_write = link_write,
     .reset = reset,
+    .stopped_by = stopped_by,
 };
 
 static bool is_inside(const struct jl_area *area, uint32_t offset, uint32_t bytes) {
@@ -161,6 +169,7 @@ void board_make(uint64_t seed) {
 }
 
 _Noreturn void board_hang(void) {
+    has_hung = true;
     longjmp(*watchdog, 1);
 }
 
@@ -206,6 +215,8 @@ void board_start(void) {
     }
     starts++;
     promises.starts++;
+    stop = has_hung ? JL_STOP_WATCHDOG : JL_STOP_OTHER;
+    has_hung = false;
     flash_power_up();
     ticks = 0;
     memset(arena, 0xA5, sizeof arena);

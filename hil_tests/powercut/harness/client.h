@@ -3,6 +3,7 @@
 #define POWERCUT_CLIENT_H
 
 #include "images.h"
+#include "jl_smp_ids.h"
 
 #include <stdbool.h>
 
@@ -55,6 +56,9 @@ void client_offer_misplaced_firmware(void);
 void client_disturb_trial(void);
 /** Erase both slots: the one that runs is not. */
 void client_erase_firmware(void);
+
+/** Why the last trial of a kind, "firmware" or "model", was given up. */
+void client_check_reason(const char *kind, jl_status expected);
 
 /** After a start: whether every promise is kept. What was on its way is settled then. */
 void client_check(void);

@@ -19,19 +19,6 @@ static void check_model_counter(void) {
     }
 }
 
-/** The board says that the last model was given up since nobody confirmed it. */
-static void check_reason(void) {
-    uint32_t code = 0;
-    struct jl_bytes reason;
-    request_open();
-    struct jl_bytes reply = request_send(JL_SMP_READ, JL_GROUP_NODE, JL_NODE_ROLLBACK);
-    if (!reply_map(reply, "model", &reason) ||
-        jl_cbor_get_uint(reason, "rc", &code) != JL_CBOR_FOUND ||
-        code != (JL_NODE_ERROR_NOT_CONFIRMED & 0xFFFF)) {
-        violate("a trial was given up for reason %u", code);
-    }
-}
-
 int32_t models_serving(void) {
     return promises.model_trial != NOTHING ? promises.model_trial : promises.model;
 }
@@ -66,7 +53,7 @@ void models_check_start(void) {
                 promises.model);
     }
     if (promises.model_trial != NOTHING && listed.active != promises.model_trial) {
-        check_reason();
+        client_check_reason("model", JL_NODE_ERROR_NOT_CONFIRMED);
     }
     promises.model = listed.active;
     promises.next_model = NOTHING;
@@ -140,7 +127,7 @@ void client_revert_model(void) {
     }
     promises.model_trial = NOTHING;
     models_check();
-    check_reason();
+    client_check_reason("model", JL_NODE_ERROR_NOT_CONFIRMED);
 }
 
 void client_keep_model_by_upload(void) {

@@ -140,8 +140,10 @@ static void run_firmware_revert(void) {
     start();
     client_disturb_trial();
     start();
+    client_check_reason("firmware", JL_NODE_ERROR_NOT_CONFIRMED);
     client_test_firmware(FIRMWARE_DEAD);
     start();
+    client_check_reason("firmware", JL_NODE_ERROR_TRIAL_HUNG);
     start();
 }
 

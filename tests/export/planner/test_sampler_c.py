@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from edge_runtime.planner.request import REFUSALS
 from edge_runtime.planner.residuals import FEASIBLE, residuals
 from edge_runtime.planner.state import join_plans, split_plans
+from jouleloop.errors import NetworkError
 from tests.edge_runtime.planner.networks import random_network, two_nodes
 from tests.export.planner.host_sampler import Scales, build_sampler
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.host_c
 
 CORE = pytest.mark.parametrize("core", ["cortex-m4f", "cortex-m3"])
-NOT_FINITE, BAD_BOUNDS = -1, -2
+NOT_FINITE, BAD_BOUNDS, INFEASIBLE = -1, -2, -3
 CONDITIONS = ((0.2, 0.8), (0.0, 0.0), (-3.0, 40.0), (1e30, -1e30), (np.inf, -np.inf))
 SAMPLES = (0, 1, 2**32 - 1)
 
@@ -100,6 +102,18 @@ def test_what_is_no_number_gets_a_status(core: str, tmp_path: Path) -> None:
     # A weight that is no number steers somewhere; the plan keeps the constraints all the same.
     assert statuses[0] >= 0
     assert residuals(network, drawn[0][0]).largest.max() <= FEASIBLE
+
+
+@CORE
+def test_bounds_that_no_plan_keeps_get_a_status(core: str, tmp_path: Path) -> None:
+    sampler = build_sampler(NETWORKS["one edge"], core, tmp_path)
+    bounds = sampler.planner.projector.own_bounds.copy()
+    bounds[3] = (6.5, -7.5)  # the plant must give 7.5 kg away, of which the mine fetches 6.5 kg
+    drawn = sampler.run([sampler.request((0.5, 0.5), sample, bounds) for sample in SAMPLES])
+    assert [status for _, _, status in drawn] == [INFEASIBLE] * len(SAMPLES)
+    with pytest.raises(NetworkError, match="at least 1 kg less than"):
+        sampler.planner.projector.check_feasible(bounds)
+    assert set(REFUSALS) == {NOT_FINITE, BAD_BOUNDS, INFEASIBLE}
 
 
 @CORE

@@ -5,7 +5,7 @@
 #ifndef CORTEX_M_H
 #define CORTEX_M_H
 
-#include "jl_module.h"
+#include "jl_port.h"
 
 #include <stdint.h>
 
@@ -60,7 +60,11 @@ void cortex_m_systick_sleep(uint64_t ticks);
 /* Of struct jl_port. */
 jl_infer *cortex_m_module_entry(const uint8_t *module, uint32_t entry_offset);
 void cortex_m_reset(void);
+enum jl_stop cortex_m_stopped_by(void);
 void cortex_m_start_firmware(const uint8_t *vectors);
+
+/** What stopped the board was read: the next start knows nothing of it. The firmware's business. */
+void cortex_m_forget_stop(void);
 
 /** The program: the boot loader, or the firmware. A family supplies it. */
 _Noreturn void cortex_m_run(void);

@@ -10,6 +10,7 @@ extern uint32_t link_data_start[];
 extern uint32_t link_data_end[];
 extern uint32_t link_bss_start[];
 extern uint32_t link_bss_end[];
+extern volatile uint32_t link_stopped_by[];
 
 void cortex_m_reset(void) {
     *cortex_m_register(0xE000ED0Cu) = 0x05FA0004u; /* AIRCR: key, SYSRESETREQ */
@@ -17,9 +18,35 @@ void cortex_m_reset(void) {
     }
 }
 
+/* "JLS", then what stopped the board, for the next start; with the power RAM loses it. */
+#define STOP_MAGIC UINT32_C(0x4A4C5300)
+
 /* Code of a module can fault. The board starts afresh, with the model that served before. */
 void fault_handler(void) {
+    *link_stopped_by = STOP_MAGIC | JL_STOP_FAULT;
     cortex_m_reset();
+}
+
+void watchdog_handler(void) {
+    *link_stopped_by = STOP_MAGIC | JL_STOP_WATCHDOG;
+    cortex_m_reset();
+}
+
+static enum jl_stop stopped_by;
+
+enum jl_stop cortex_m_stopped_by(void) {
+    return stopped_by;
+}
+
+void cortex_m_forget_stop(void) {
+    *link_stopped_by = 0;
+}
+
+static void read_stop(void) {
+    uint32_t left = *link_stopped_by;
+    if (left == (STOP_MAGIC | JL_STOP_FAULT) || left == (STOP_MAGIC | JL_STOP_WATCHDOG)) {
+        stopped_by = (enum jl_stop)(left & ~STOP_MAGIC);
+    }
 }
 
 /** A function of its own: nothing of it, its prologue included, may run before the FPU does. */
@@ -37,6 +64,7 @@ __attribute__((noinline)) static _Noreturn void start(void) {
     for (uint32_t *target = link_bss_start; target < link_bss_end; target++) {
         *target = 0;
     }
+    read_stop();
     cortex_m_run();
 }
 

@@ -41,5 +41,6 @@ const struct jl_port mps2_board = {
 #ifdef MPS2_WATCHDOG
     .watchdog = mps2_watchdog,
 #endif
+    .stopped_by = cortex_m_stopped_by,
     .start_firmware = cortex_m_start_firmware,
 };

@@ -56,5 +56,6 @@ const struct jl_port stm32f4_board = {
     .link_read = stm32f4_uart_read,
     .link_write = stm32f4_uart_write,
     .reset = cortex_m_reset,
+    .stopped_by = cortex_m_stopped_by,
     .start_firmware = cortex_m_start_firmware, /* never: nothing is replaced */
 };

@@ -17,6 +17,9 @@
 /** S32K timer: a CMSDK timer on the slow clock. */
 #define MPS2_TIMER0 0x5802F000u
 #define MPS2_TIMER0_HZ 32000u
+/** S32K watchdog: a CMSDK watchdog on the slow clock; its interrupt is the NMI. */
+#define MPS2_WATCHDOG 0x5802E000u
+#define MPS2_WATCHDOG_HZ 32000u
 /** The begin of the DDR, which plays the flash. Secure: no SAU region says otherwise. */
 #define MPS2_FLASH_BASE 0x60000000u
 

@@ -14,6 +14,7 @@ bool mps2_verify_signature(const uint8_t public_key[JL_PUBLIC_KEY_BYTES],
 }
 
 void cortex_m_run(void) {
+    cortex_m_forget_stop();
     mps2_clock_start();
     mps2_uart_start();
     jl_firmware_run(&mps2_board);

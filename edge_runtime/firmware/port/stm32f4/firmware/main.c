@@ -3,6 +3,7 @@
 #include "../stm32f4.h"
 
 void cortex_m_run(void) {
+    cortex_m_forget_stop();
     static struct jl_port port;
     struct stm32f4_clocks clocks = stm32f4_clock_start();
     stm32f4_uart_start(&clocks);
