@@ -17,6 +17,7 @@ from export.frontend.litert_agreement import settle_weight_scales
 from export.frontend.qdq_onnx import read_qdq_onnx
 from export.frontend.quantize_program import convert_program, load_program, quantize_model
 from export.frontend.source import Source
+from export.frontend.weight_floor import floor_weight_scales
 from export.graph import Rounding
 from export.passes.rename_tensors import rename_tensors
 from jouleloop.errors import CheckpointError
@@ -79,6 +80,7 @@ def read_checkpoint(folder: Path, rounding: Rounding) -> Source:
         )
     outputs = dict(zip(graph.outputs, (value.name for value in card.outputs), strict=True))
     graph = rename_tensors(graph, {old: new for old, new in outputs.items() if old != new})
+    graph = floor_weight_scales(graph)
     if rounding is Rounding.SINGLE:
         graph = settle_weight_scales(graph)
     return Source(graph, card.family, raw_card, rows)
