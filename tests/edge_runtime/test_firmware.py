@@ -247,7 +247,9 @@ def test_a_start_verifies_no_more_than_it_serves(device: SerialDevice) -> None:
     device.reset()
     ledger = device.ledger()
     instructions = 1e9 / ledger.ticks_hz * ledger.wake_ticks
-    assert 2.9e6 < instructions < 5e6
+    # 4.8 million, and up to a million more for what earlier tests left in the outbox; a second
+    # signature would bring 2.9 million.
+    assert 2.9e6 < instructions < 7e6
     # Whoever asks what lies in the slots has all of it verified.
     models = [state.version for state in device.image_state() if state.image == smp.IMAGE_MODEL]
     assert sorted(models) == ["1.0.0", "2.0.0"]
