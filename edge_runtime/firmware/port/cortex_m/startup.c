@@ -83,6 +83,11 @@ jl_infer *cortex_m_module_entry(const uint8_t *module, uint32_t entry_offset) {
 }
 
 void cortex_m_start_firmware(const uint8_t *vectors) {
+    /*
+     * Interrupts as after a reset. A core that QEMU resets can keep a request from before, and then
+     * no WFI sleeps, until something writes to the interrupt controller.
+     */
+    *cortex_m_register(0xE000E180u) = UINT32_MAX;                   /* NVIC_ICER0 */
     *cortex_m_register(0xE000ED08u) = (uint32_t)(uintptr_t)vectors; /* VTOR */
     __asm__ volatile("dsb\n\tisb\n\t"
                      "ldm %0, {r1, r2}\n\t"
