@@ -49,7 +49,7 @@ def test_the_counts_do_not_depend_on_this_machine(tmp_path: Path) -> None:
             with SerialDevice(paced.port) as device:
                 for text in ("", "x", "x" * 10, "x" * 20):
                     assert device.echo(text) == text
-            return [frame.instructions for frame in paced.frames()]
+        return [frame.instructions for frame in paced.frames()]
 
     first, again = costs(tmp_path / "first"), costs(tmp_path / "again")
     # But for the clock's phase, on which the conversion of its ticks depends.
