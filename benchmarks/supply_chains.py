@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from scenarios.world.schema import Scenario
 
-TICKS, COMPARED = 240, 3
-PHONE_BATCH, MIXED_BATCH = 32, 256
+TICKS, COMPARED, REPEATS = 240, 3, 5
+PHONE_BATCH, MIXED_BATCH = 32, 1024
 SOURCE = "python -m benchmarks supply_chains; processor time of one process"
 
 
@@ -70,19 +70,31 @@ def _stepping(
     worlds = [change(made) for made in make_scenarios(batch, seed=7, nodes=50, ticks=TICKS)]
     world = build_world(worlds)
     items = sample_items(world)
-    begin = time.process_time()
-    run = run_world(world, items, Rule())
-    together = time.process_time() - begin
-    begin = time.process_time()
-    for made in worlds[:COMPARED]:
-        simulate_events(made, Rule())
-    alone = (time.process_time() - begin) / COMPARED
-    per_decision = together / len(run.decided)
+    decided = len(run_world(world, items, Rule()).decided)
+
+    def events() -> None:
+        for made in worlds[:COMPARED]:
+            simulate_events(made, Rule())
+
+    together, alone = _least(lambda: run_world(world, items, Rule()), events)
+    alone /= COMPARED
+    per_decision = together / decided
     share = together / batch / alone
     return (
         _measure(f"item decision, {name}", per_decision, "s", 1 / 500_000 if bounded else None),
         _measure(f"time next to discrete events, {name}", share, "", 1 / 50 if bounded else None),
     )
+
+
+def _least(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
+    """Least processor time of each, taken in turns: what else runs on a machine only adds."""
+    least = [np.inf, np.inf]
+    for _ in range(REPEATS):
+        for number, call in enumerate((first, second)):
+            begin = time.process_time()
+            call()
+            least[number] = min(least[number], time.process_time() - begin)
+    return least[0], least[1]
 
 
 def _finn() -> float:

@@ -24,21 +24,24 @@ from scenarios.world.graph import (
 )
 from scenarios.world.law import Law, build_law
 from scenarios.world.layout import (
-    Hauls,
+    Line,
     Makers,
     Members,
     StageEdges,
     WayBack,
-    build_hauls,
+    build_line,
     build_stages,
 )
 from scenarios.world.products import BILL_KG, MASS_KG, MATERIALS, PRICE_USD, PRODUCT_INDEX
+from scenarios.world.road import Hauls
 from scenarios.world.schema import STAGES
+from scenarios.world.weather import build_disruptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scenarios.world.schema import Scenario
+    from scenarios.world.weather import Disruptions
 
 
 class SegmentSum:
@@ -60,18 +63,6 @@ class SegmentSum:
         for column in range(rows.shape[1]):
             total[:, column] = np.bincount(self._segment, rows[:, column], self._count)
         return total
-
-
-@dataclass(frozen=True, eq=False)
-class Interval:
-    """A disruption in flat numbers: acts at ticks [start, end) on `nodes`."""
-
-    kind: str
-    start: int
-    end: int
-    nodes: Integers
-    material: int
-    factor: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +91,7 @@ class World:
         inflow: sums edges by target.
         outflow: sums edges by source.
         law: levels of all policies.
-        disruptions: what fails and when.
+        disruptions: what fails and when, by kind.
         weather: what `conditions` found last, by its place among the turns.
     """
 
@@ -125,7 +116,7 @@ class World:
     inflow: SegmentSum
     outflow: SegmentSum
     law: Law
-    disruptions: tuple[Interval, ...]
+    disruptions: dict[str, Disruptions]
     weather: dict[int, tuple[Floats, Floats, Floats]] = field(init=False, default_factory=dict)
 
     @property
@@ -151,28 +142,38 @@ class World:
     @cached_property
     def hauls(self) -> Hauls:
         """All edges in the order of stages, in which a step works."""
-        return build_hauls(self.stages, self.distance, self.scenario)
+        return Hauls(self.stages, self.distance, self.line, self.way_back)
+
+    @cached_property
+    def line(self) -> Line:
+        """All nodes kind by kind, the order in which a step works."""
+        return build_line(self.of_kind, self.scenario, self.energy, self.carbon)
 
     @cached_property
     def makers(self) -> Makers:
         """Factories."""
-        members = Members(self.kind("manufacturing"), self.scenario, self.carbon)
-        return Makers(members, self.recipe, self.nominal)
+        return Makers(self.line, self.recipe, self.nominal)
 
     @cached_property
     def mines(self) -> Members:
         """Nodes that extract."""
-        return Members(self.kind("extraction"), self.scenario, self.carbon)
+        return Members(self.line, "extraction", "extraction")
+
+    @cached_property
+    def users(self) -> Members:
+        """Nodes where products are used."""
+        return Members(self.line, "use", "use")
 
     @cached_property
     def way_back(self) -> WayBack:
         """From collection to recycling."""
-        return WayBack(self.of_kind, self.stages, self.scenario, self.carbon)
+        return WayBack(self.line, self.stages)
 
     @cached_property
     def turns(self) -> tuple[int, ...]:
         """Ticks at which something fails or recovers, ascending."""
-        return tuple(sorted({tick for d in self.disruptions for tick in (d.start, d.end)}))
+        parts = [part for d in self.disruptions.values() for part in (d.start, d.end)]
+        return tuple(np.unique(np.concatenate(parts)).tolist())
 
     def sum_nodes(self, values: Floats) -> Floats:
         """Sum node values [n, ...] by scenario, [b, ...]."""
@@ -213,7 +214,6 @@ def build_world(scenarios: Sequence[Scenario]) -> World:
     source, target = topology.source, topology.target
     distance = np.array([edge.distance_km for s in scenarios for edge in s.edges])
     recipe = np.stack([recipe_of(s) for s in scenarios])
-    disruptions = tuple(_disruptions(scenarios, first_node))
     nominal = nominal_loads(topology, capacity, demand, ratio[scenario])
     of_kind = tuple(np.flatnonzero(topology.kind == kind) for kind in KIND.values())
     stages = build_stages(topology, of_kind, capacity)
@@ -239,7 +239,7 @@ def build_world(scenarios: Sequence[Scenario]) -> World:
         inflow=SegmentSum(target, len(capacity)),
         outflow=SegmentSum(source, len(capacity)),
         law=build_law(scenarios, ticks),
-        disruptions=disruptions,
+        disruptions=build_disruptions(scenarios, first_node),
     )
 
 
@@ -275,18 +275,3 @@ def _topology(scenarios: Sequence[Scenario], first_node: Integers) -> Topology:
     number = {stage: index for index, stage in enumerate(STAGE)}
     stage = [number[kind[a], kind[b]] for a, b in ends]
     return Topology(np.array(kind), source, target, np.array(stage))
-
-
-def _disruptions(scenarios: Sequence[Scenario], first_node: Integers) -> list[Interval]:
-    return [
-        Interval(
-            kind=d.kind,
-            start=d.start,
-            end=d.end,
-            nodes=np.array([start + s.index[name] for name in d.nodes]),
-            material=-1 if d.material is None else MATERIALS.index(d.material),
-            factor=1.0 if d.factor is None else d.factor,
-        )
-        for s, start in zip(scenarios, first_node.tolist(), strict=False)
-        for d in s.disruptions
-    ]

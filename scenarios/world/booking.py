@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenarios.world.graph import sum_by
 from scenarios.world.state import MASS, Flows
 from scenarios.world.values import (
     ENERGY_USD_PER_MJ,
@@ -39,39 +38,54 @@ def book_tick(
 
     Args:
         view: what was decided on.
-        delivered: kg of products that reached use, [n].
+        delivered: kg of products that reached use, [u].
         tick: what moved.
         decided: dispositions that were wished, and those that were executed, int64 [k].
         made_kg: new products, [b].
         legal: violations, and decisions that some law was about, [b].
     """
-    world, hauls = view.world, view.world.hauls
-    haul_kg = tick.sent[MASS].sum(axis=0)
-    extracted_kg, disposed_kg = (part.T.sum(axis=0) for part in (tick.extracted, tick.disposed))
-    kg_km = sum_by(hauls.scenario, haul_kg * hauls.distance, len(world.scenarios))
-    process_mj = world.sum_nodes(tick.throughput * world.energy)
-    process_carbon = world.sum_nodes(tick.throughput * world.carbon)
+    world, hauls, line, users = view.world, view.world.hauls, view.world.line, view.world.users
+    road, thrown_kg = tick.road, tick.thrown.sum(axis=0)
+    returned_kg, gate_kg = (part[MASS].sum(axis=0) for part in (road.returned, road.goods))
+    direct_kg = np.concatenate(
+        [
+            road.ordered.sum(axis=0)[hauls.mines.target_place] * road.ordered_share,
+            road.made[MASS].sum(axis=0)[hauls.makers.place] * road.made_share,
+        ]
+    )
+    kg_km = np.zeros(line.batch)
+    for scenario, load in (
+        (hauls.scenario[hauls.direct], direct_kg * hauls.distance[hauls.direct]),
+        (hauls.gate_scenario, gate_kg * hauls.gate_km),
+        (view.scenario, returned_kg * hauls.distance[hauls.returning][road.door]),
+    ):
+        np.add.at(kg_km, scenario, load)
+    process_mj = line.by_scenario(tick.processed * line.energy)
+    process_carbon = line.by_scenario(tick.processed * line.carbon)
     carbon = process_carbon + HAUL_CARBON_PER_KG_KM * kg_km
-    virgin_kg, landfilled = map(world.sum_nodes, (extracted_kg, disposed_kg))
+    virgin_kg = world.mines.by_scenario(tick.mined.sum(axis=0))
+    landfilled = line.by_scenario(thrown_kg)
     use = _UseOfMoney(process_mj, kg_km, carbon, virgin_kg, landfilled, made_kg)
     return Flows(
         tick=view.tick,
-        unloaded=view.state.hauls,
-        loaded=tick.sent,
-        haul_edges=hauls.edge,
-        haul_kg=haul_kg,
-        extracted=tick.extracted,
-        disposed=tick.disposed,
-        extracted_kg=extracted_kg,
-        disposed_kg=disposed_kg,
-        throughput=tick.throughput,
-        delivered=world.sum_nodes(delivered),
-        wanted=world.sum_nodes(view.demand),
-        overdue=world.sum_nodes(np.maximum(0.0, view.state.backlog)),
+        unloaded=view.state.road,
+        loaded=road,
+        direct_kg=direct_kg,
+        returned_kg=returned_kg,
+        gate_kg=gate_kg,
+        mined=tick.mined,
+        thrown=tick.thrown,
+        thrown_kg=thrown_kg,
+        processed=tick.processed,
+        line=line,
+        delivered=users.by_scenario(delivered),
+        wanted=users.by_scenario(view.demand[users.nodes]),
+        overdue=users.by_scenario(np.maximum(0.0, view.state.owed)),
         energy_mj=process_mj + HAUL_MJ_PER_KG_KM * kg_km,
         carbon_kg=carbon,
         money_usd=_money(view, tick, decided[1], use),
         virgin_kg=virgin_kg,
+        disposed_kg=landfilled,
         made_kg=made_kg,
         items=view.now,
         quality=view.quality,
@@ -102,7 +116,7 @@ def _money(view: View, flows: Tick, executed: Integers, use: _UseOfMoney) -> Flo
     sold = sales_usd(view.product, view.quality)[rows, executed]
     handled = handling_usd(view.product, view.quality)[rows, executed]
     mines = world.mines
-    bought = MATERIAL_USD_PER_KG @ flows.extracted.T.take(mines.nodes, axis=1)
+    bought = MATERIAL_USD_PER_KG @ flows.mined
     law, tick = world.law, view.tick
     taxes = (
         law.carbon_tax[tick] * use.carbon_kg
@@ -113,7 +127,7 @@ def _money(view: View, flows: Tick, executed: Integers, use: _UseOfMoney) -> Flo
         [
             np.bincount(view.scenario, sold, batch)
             + NEW_PRODUCT_MARGIN * use.made_kg * world.price_per_kg,
-            -mines.by_scenario(bought, batch),
+            -mines.by_scenario(bought),
             -ENERGY_USD_PER_MJ * use.process_mj - np.bincount(view.scenario, handled, batch),
             -HAUL_USD_PER_KG_KM * use.kg_km,
             -LANDFILL_USD_PER_KG * use.landfilled_kg,

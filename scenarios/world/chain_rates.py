@@ -28,7 +28,8 @@ from scenarios.world.products import MASS_KG, PRODUCT_INDEX
 from scenarios.world.returns import sample_items
 from scenarios.world.schema import KINDS
 from scenarios.world.state import initial_state
-from scenarios.world.view import View, conditions
+from scenarios.world.view import View
+from scenarios.world.weather import conditions
 
 if TYPE_CHECKING:
     from scenarios.world.schema import Policy, Returns, Scenario

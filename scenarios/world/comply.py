@@ -38,7 +38,11 @@ def check_action(view: View, action: Action) -> None:
         ("activity", action.activity, 1.0),
         ("cover_ticks", action.cover_ticks, np.inf),
     ):
-        if not ((values >= 0) & (values <= high)).all() or not np.isfinite(values).all():
+        if not len(values):
+            continue
+        least, most = values.min(), values.max()
+        # No comparison with a NaN is true.
+        if not 0 <= least <= most <= high or np.isinf(most):
             raise ScenarioError(
                 f"the action's {name} are not all in 0..{high:g}", hint="clip them first"
             )
@@ -67,8 +71,8 @@ def comply(view: View, wished: Integers) -> tuple[Integers, Floats, Floats]:
     changed = executed != possible
     return (
         executed,
-        sum_by(view.scenario, changed, batch),
-        sum_by(view.scenario, constrained, batch),
+        sum_by(view.scenario, changed.astype(float), batch),
+        sum_by(view.scenario, constrained.astype(float), batch),
     )
 
 

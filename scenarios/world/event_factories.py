@@ -134,8 +134,9 @@ class Factories:
     ) -> dict[int, list[tuple[int, float, float]]]:
         """What each factory is asked for: (use node, distance, kg)."""
         pulls: dict[int, list[tuple[int, float, float]]] = {}
+        wanted = (view.state.backlog + view.demand).tolist()
         for use, sources in self._products.items():
-            missing = float(view.state.backlog[use] + view.demand[use]) - coming[use]
+            missing = wanted[use] - coming[use]
             missing = min(max(0.0, missing), float(view.capacity[use]))
             total = sum(most[factory] for factory, _ in sources)
             for factory, far in sources:

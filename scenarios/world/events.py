@@ -31,7 +31,8 @@ from scenarios.world.returns import Items, sample_items
 from scenarios.world.state import MASS, State, initial_state
 from scenarios.world.step import REMANUFACTURE_TICKS, REUSE_TICKS
 from scenarios.world.values import HAUL_CARBON_PER_KG_KM, HAUL_MJ_PER_KG_KM, QUALITY_LOSS
-from scenarios.world.view import View, conditions
+from scenarios.world.view import View
+from scenarios.world.weather import conditions
 
 if TYPE_CHECKING:
     from scenarios.world.graph import Floats
@@ -321,8 +322,9 @@ class _Simulation:
         served = np.array(self.delivered_now)
         self.delivered_now = [0.0] * len(self.kind)
         state.tick = tick
-        state.backlog = state.backlog + demand - served
-        state.stock[:, MASS] = self.stock
+        users, line = world.users, world.line
+        state.owed = state.owed + (demand - served)[users.nodes]
+        state.held[MASS] = np.array(self.stock).T[:, line.node]
         now = np.flatnonzero(state.next_return == tick)
         view = View(world, self.items, state, tick, now, capacity, available, demand)
         action = self.controller.decide(view)

@@ -1,27 +1,28 @@
 """Tables that a step needs at every tick, in the order in which it works.
 
 A step works on columns (kilograms by material, and what travels along) of hauls that are ordered by
-stage, and of nodes of one kind at a time. What a stage sends is then a slice, and a sum over its
-edges is as long as a kind, not as the world.
+stage, and of nodes that are lined up by kind. What a stage sends and what a kind holds are then
+slices, and a sum over a stage's edges is as long as a kind, not as the world.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scenarios.world.graph import (
     DISASSEMBLY_YIELD,
-    KIND,
     RECYCLING_YIELD,
     REMANUFACTURING_YIELD,
     STAGE,
-    sibling_shares,
+    Siblings,
     sum_by,
 )
 from scenarios.world.products import MATERIALS
+from scenarios.world.schema import KINDS, STAGES
 from scenarios.world.values import QUALITY_LOSS
 
 if TYPE_CHECKING:
@@ -52,97 +53,124 @@ class StageEdges:
     target_place: Integers
     share: Floats
 
+    @cached_property
+    def siblings(self) -> Siblings:
+        """Edges by their source."""
+        return Siblings(self.place)
+
+    @cached_property
+    def rivals(self) -> Siblings:
+        """Edges by their target."""
+        return Siblings(self.target_place)
+
 
 @dataclass(frozen=True, eq=False)
-class Hauls:
-    """All edges, ordered by stage, then by source and by target.
+class Line:
+    """Nodes kind by kind, and by number within a kind: where a step keeps what it knows of them.
 
     Args:
-        edge: number of each in the topology, int64 [e].
-        source: node that each leaves.
-        target: node that each reaches.
-        distance: km, [e].
-        scenario: number of each one's, int64 [e].
+        node: number of the node at each position, int64 [n].
+        position: of every node by its number, int64 [n].
+        spans: positions of the nodes of each kind.
+        scenario: of the node at each position, int64 [n].
+        energy: MJ per kg, [n].
+        carbon: kg CO2e per kg, [n].
+        batch: how many scenarios.
     """
 
-    edge: Integers
-    source: Integers
-    target: Integers
-    distance: Floats
+    node: Integers
+    position: Integers
+    spans: dict[str, slice]
     scenario: Integers
+    energy: Floats
+    carbon: Floats
+    batch: int
+
+    def by_node(self, values: Floats) -> Floats:
+        """Values by position, [..., n], as values by node; a copy."""
+        sorted_values = np.empty_like(values)
+        sorted_values[..., self.node] = values
+        return sorted_values
+
+    def by_scenario(self, values: Floats) -> Floats:
+        """Sums of the values of all positions, [b]."""
+        return sum_by(self.scenario, values, self.batch)
 
 
 class Members:
-    """Nodes of one kind.
+    """Nodes of neighbouring kinds in the line.
 
     Args:
-        nodes: their numbers, int64 [k].
-        scenario: of every node of the world, int64 [n].
-        carbon: of every node of the world, kg CO2e per kg, [n].
+        line: of all nodes.
+        first: kind.
+        last: kind.
     """
 
-    def __init__(self, nodes: Integers, scenario: Integers, carbon: Floats) -> None:
-        self.nodes = nodes
-        self.scenario = scenario[nodes]
-        self.carbon = carbon[nodes]
+    def __init__(self, line: Line, first: str, last: str) -> None:
+        self.span = slice(line.spans[first].start, line.spans[last].stop)
+        self.nodes = line.node[self.span]
+        self.scenario = line.scenario[self.span]
+        self.carbon = line.carbon[self.span]
+        self._batch = line.batch
 
-    def emitted(self, kg: Floats, batch: int) -> Floats:
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def emitted(self, kg: Floats) -> Floats:
         """What processing so much at each member emits, kg CO2e per scenario, [b]."""
-        return self.by_scenario(kg * self.carbon, batch)
+        return self.by_scenario(kg * self.carbon)
 
-    def by_scenario(self, values: Floats, batch: int) -> Floats:
+    def by_scenario(self, values: Floats) -> Floats:
         """Sums of the members' values, [b]."""
-        return sum_by(self.scenario, values, batch)
+        return sum_by(self.scenario, values, self._batch)
 
 
 class Makers(Members):
     """Factories.
 
     Args:
-        members: nodes that manufacture, f of them.
+        line: of all nodes.
         recipe: share of each material in products by scenario, [b, m].
         nominal: kg per tick that every node of the world handles, [n].
     """
 
-    def __init__(self, members: Members, recipe: Floats, nominal: Floats) -> None:
-        self.nodes, self.scenario, self.carbon = members.nodes, members.scenario, members.carbon
+    def __init__(self, line: Line, recipe: Floats, nominal: Floats) -> None:
+        super().__init__(line, "manufacturing", "manufacturing")
         self.recipe = recipe[self.scenario].T.copy()  # [m, f]
         self.nominal = nominal[self.nodes]
 
 
 class WayBack(Members):
-    """Nodes that take mass back, kind by kind, and the edges from them, stage by stage.
+    """Nodes that take mass back, and the edges from them, stage by stage.
 
     Args:
-        of_kind: nodes by kind.
+        line: of all nodes.
         stages: edges by stage.
-        scenario: of every node of the world, int64 [n].
-        carbon: of every node of the world, kg CO2e per kg, [n].
     """
 
-    def __init__(
-        self,
-        of_kind: tuple[Integers, ...],
-        stages: tuple[StageEdges, ...],
-        scenario: Integers,
-        carbon: Floats,
-    ) -> None:
-        parts = [of_kind[KIND[name]] for name in BACK]
-        super().__init__(np.concatenate(parts), scenario, carbon)
-        ends = np.cumsum([len(part) for part in parts]).tolist()
-        starts = [0, *ends[:-1]]
+    def __init__(self, line: Line, stages: tuple[StageEdges, ...]) -> None:
+        super().__init__(line, BACK[0], BACK[-1])
+        begin = self.span.start
+        # Of each kind among the members.
         self.spans = {
-            name: slice(start, end) for name, start, end in zip(BACK, starts, ends, strict=True)
+            kind: slice(line.spans[kind].start - begin, line.spans[kind].stop - begin)
+            for kind in BACK
         }
-        numbers = {KIND[name]: start for name, start in zip(BACK, starts, strict=True)}
-        used = [
-            (stage, numbers[pair[0]])
-            for stage, pair in zip(stages, STAGE, strict=True)
-            if pair[0] in numbers
+        ways = [
+            (pair, stage)
+            for stage, pair in zip(stages, STAGES, strict=True)
+            if pair[0] in self.spans
         ]
-        self.haul_span = slice(used[0][0].span.start, used[-1][0].span.stop)
-        self.place = np.concatenate([stage.place + start for stage, start in used])
-        self.share = np.concatenate([stage.share for stage, _ in used])
+        # A gate is where a node's goods leave for one kind of target.
+        sizes = [self.spans[source].stop - self.spans[source].start for (source, _), _ in ways]
+        ends = np.cumsum(sizes).tolist()
+        self.gate_count = ends[-1]
+        self.gates = {
+            pair: slice(end - size, end)
+            for (pair, _), size, end in zip(ways, sizes, ends, strict=True)
+        }
+        self.gate = np.concatenate([stage.place + self.gates[pair].start for pair, stage in ways])
+        self.share = np.concatenate([stage.share for _, stage in ways])
         # By material, then of kg x quality and of secondary kg. What recycling makes of these two
         # depends on what it gets.
         self.kept = np.ones((len(MATERIALS) + 2, len(self.nodes)))
@@ -150,6 +178,21 @@ class WayBack(Members):
         self.kept[:, self.spans["remanufacturing"]] = REMANUFACTURING_YIELD
         self.kept[len(MATERIALS), self.spans["remanufacturing"]] *= 1.0 - QUALITY_LOSS
         self.kept[: len(MATERIALS), self.spans["recycling"]] = RECYCLING_YIELD[:, None]
+
+
+def build_line(
+    of_kind: tuple[Integers, ...], scenario: Integers, energy: Floats, carbon: Floats
+) -> Line:
+    """The line of all nodes, given those of each kind and figures by node."""
+    node = np.concatenate(of_kind)
+    position = np.empty_like(node)
+    position[node] = np.arange(len(node))
+    ends = np.cumsum([len(nodes) for nodes in of_kind]).tolist()
+    spans = {
+        kind: slice(start, end) for kind, start, end in zip(KINDS, [0, *ends], ends, strict=False)
+    }
+    batch = int(scenario.max()) + 1
+    return Line(node, position, spans, scenario[node], energy[node], carbon[node], batch)
 
 
 def build_stages(
@@ -166,36 +209,16 @@ def build_stages(
         # A file may list its edges in any order; a draw by share wants those of a source together.
         edges = edges[np.lexsort((topology.target[edges], topology.source[edges]))]
         source, target = topology.source[edges], topology.target[edges]
-        share = sibling_shares(source, len(topology.kind), capacity[target])
+        share = Siblings(source).shares(capacity[target])
         span = slice(begin, begin + len(edges))
         begin = span.stop
         stages.append(StageEdges(edges, span, source, target, place[source], place[target], share))
     return tuple(stages)
 
 
-def build_hauls(stages: tuple[StageEdges, ...], distance: Floats, scenario: Integers) -> Hauls:
-    """All edges in the order of stages.
-
-    Args:
-        stages: edges by stage.
-        distance: of every edge, km, [e].
-        scenario: of every node, int64 [n].
-    """
-    edge = np.concatenate([stage.edges for stage in stages])
-    source = np.concatenate([stage.source for stage in stages])
-    target = np.concatenate([stage.target for stage in stages])
-    return Hauls(edge, source, target, distance[edge], scenario[source])
-
-
 def sum_columns(segment: Integers, columns: Floats, segments: int) -> Floats:
     """Sums of columns [c, k] by the segment that each place belongs to, [c, segments]."""
-    total = np.empty((len(columns), segments))
+    total = np.zeros((len(columns), segments))
     for sums, column in zip(total, columns, strict=True):
-        sums[:] = np.bincount(segment, column, segments)
+        np.add.at(sums, segment, column)
     return total
-
-
-def put_columns(table: Floats, places: Integers, columns: Floats) -> None:
-    """Write columns [c, k] to places of a table [c, n]; row by row, which NumPy does fastest."""
-    for row, column in zip(table, columns, strict=True):
-        row[places] = column

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenarios.world.layout import sum_columns
 from scenarios.world.products import MATERIALS
-from scenarios.world.state import MASS
 
 if TYPE_CHECKING:
     from scenarios.world.arrays import World
@@ -50,28 +48,29 @@ def close_ledger(
     Args:
         world: the graph.
         tick: for the error.
-        stocks: before the tick and after it, [n, m] each, kg.
-        came: what hauls brought to every node, by material, [m, n].
+        stocks: before the tick and after it, by material and in the order of the line, [m, n] each,
+            kg.
+        came: what hauls brought to every position, by material, [m, n].
         flows: what was sent over every haul, entered the world and left it.
 
     Raises:
         MassBalanceError: names the worst node, the material and the amount.
     """
-    before, after = (stock.T for stock in stocks)
+    before, after = stocks
     had = before + came
-    had += flows.extracted.T
-    excess = sum_columns(world.hauls.source, flows.sent[MASS], world.nodes)
+    had[:, world.mines.span] += flows.mined
+    excess = flows.road.left()
     excess += after
-    excess += flows.disposed.T
+    excess += flows.thrown
     excess -= had
     allowed = TOLERANCE * had.sum(axis=0)
     # Not `excess > allowed`: a NaN must not pass.
-    good = np.abs(excess) <= allowed
-    if good.all() and (after >= -allowed).all():
+    closes = np.abs(excess).max(axis=0) <= allowed
+    if closes.all() and (after.min(axis=0) >= -allowed).all():
         return
+    good = np.abs(excess) <= allowed
     worst = np.where(good, np.where(after < -allowed, -after, 0.0), np.abs(excess))
-    material, node = np.unravel_index(int(np.nan_to_num(worst, nan=np.inf).argmax()), worst.shape)
-    amount = (
-        float(excess[material, node]) if not good[material, node] else float(after[material, node])
-    )
-    raise MassBalanceError(world.name(int(node)), MATERIALS[int(material)], amount, tick)
+    at = np.unravel_index(int(np.nan_to_num(worst, nan=np.inf).argmax()), worst.shape)
+    amount = float(after[at] if good[at] else excess[at])
+    node = world.name(int(world.line.node[at[1]]))
+    raise MassBalanceError(node, MATERIALS[int(at[0])], amount, tick)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenarios.world.layout import put_columns
+from scenarios.world.road import bring_shares
 from scenarios.world.state import MASS, QUALITY, SECONDARY, TO_REMANUFACTURE, TO_REUSE
 from scenarios.world.values import QUALITY_LOSS
 
@@ -26,34 +26,30 @@ def recover(world: World, state: State, limit: Floats, tick: Tick) -> Floats:
     Args:
         world: the graph.
         state: whose stocks shrink.
-        limit: kg that every node may process, [n].
+        limit: kg that every position of the line may process, [n].
         tick: gets what leaves, residues, and what was processed.
 
     Returns:
         What is left of the carbon cap, kg CO2e per scenario, [b].
     """
-    back, batch = world.way_back, len(world.scenarios)
-    stock = state.stock.T
-    held = stock.take(back.nodes, axis=1)
+    back = world.way_back
+    held = state.held[:, back.span]
     waiting = held[MASS].sum(axis=0)
-    amount = np.minimum(waiting, limit[back.nodes])
-    emitted = back.emitted(amount, batch)
+    amount = np.minimum(waiting, limit[back.span])
+    emitted = back.emitted(amount)
     cap = world.law.carbon_cap[state.tick]
     if (emitted > cap).any():
         # The law binds even here: everything slows down alike.
         allowed = np.minimum(1.0, cap / np.maximum(emitted, 1e-300))
         amount *= allowed[back.scenario]
         emitted = emitted * allowed
-    tick.throughput[back.nodes] = amount
-    share = np.minimum(1.0, amount / np.maximum(waiting, 1e-300))
-    taken = held * share
+    tick.processed[back.span] = amount
+    # Exactly 1 where all of it fits: a node that is emptied is empty, without a residue.
+    taken = held * np.minimum(1.0, amount / np.maximum(waiting, 1e-300))
     held -= taken
-    # A node that is emptied is empty: no residue of rounding.
-    held *= ~(share >= 1.0)
-    put_columns(stock, back.nodes, held)
     made = _transform(world, taken)
-    put_columns(tick.disposed.T, back.nodes, taken[MASS] - made[MASS])
-    _send_on(world, taken, made, tick.sent)
+    np.subtract(taken[MASS], made[MASS], out=tick.thrown[:, back.span])
+    _send_on(world, taken, made, tick)
     left: Floats = np.maximum(0.0, cap - emitted)
     return left
 
@@ -70,27 +66,32 @@ def _transform(world: World, taken: Floats) -> Floats:
     return made
 
 
-def _send_on(world: World, taken: Floats, made: Floats, sent: Floats) -> None:
-    """Load the hauls: a place's goods split by what they were sent for, then by capacity."""
+def _send_on(world: World, taken: Floats, made: Floats, tick: Tick) -> None:
+    """Send on: a place's goods split by what they were sent for, then by capacity."""
     back = world.way_back
-    weight = back.share.copy()
-    first = back.haul_span.start
+    goods = tick.road.goods
     parts = {}
     for kind, column, special, rest in (
         ("collection", TO_REUSE, "use", "disassembly"),
         ("disassembly", TO_REMANUFACTURE, "remanufacturing", "recycling"),
     ):
-        part = _split(taken[:, back.spans[kind]], column)
-        parts[kind] = part
+        span = back.spans[kind]
+        parts[kind] = part = _split(taken[:, span], column)
         for target, portion in ((special, part), (rest, 1.0 - part)):
-            stage = world.stage(kind, target)
-            weight[stage.span.start - first : stage.span.stop - first] *= portion[stage.place]
-    np.multiply(made.take(back.place, axis=1), weight, out=sent[:TO_REUSE, back.haul_span])
+            np.multiply(made[:, span], portion, out=goods[:, back.gates[kind, target]])
+    for kind, target in (("remanufacturing", "use"), ("recycling", "manufacturing")):
+        goods[:, back.gates[kind, target]] = made[:, back.spans[kind]]
+    hauls = world.hauls
+    bring_shares(goods, back.gate, back.share, hauls.target[hauls.back], tick.coming[:TO_REUSE])
     # Well mixed in composition, but what was to be remanufactured is all still to come.
-    stage, span = world.stage("collection", "disassembly"), back.spans["collection"]
-    onward = made[MASS, span].sum(axis=0) * (1.0 - parts["collection"])
-    to_remanufacture = np.minimum(taken[TO_REMANUFACTURE, span], onward)
-    sent[TO_REMANUFACTURE, stage.span] = to_remanufacture[stage.place] * stage.share
+    span, gates = back.spans["collection"], back.gates["collection", "disassembly"]
+    stage = world.stage("collection", "disassembly")
+    to_remanufacture = np.minimum(taken[TO_REMANUFACTURE, span], goods[MASS, gates].sum(axis=0))
+    np.add.at(
+        tick.coming[TO_REMANUFACTURE],
+        world.hauls.target[stage.span],
+        to_remanufacture[stage.place] * stage.share,
+    )
 
 
 def _split(taken: Floats, column: int) -> Floats:

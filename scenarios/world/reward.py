@@ -29,8 +29,7 @@ PARTS = ("circularity", "service", "decisions")
 def reward_parts(world: World, items: Items, flows: Flows) -> Floats:
     """The parts of every scenario's reward, in the order of PARTS, [b, 3]; each is -1..1."""
     demand = world.sum_nodes(world.demand)
-    landfilled = world.sum_nodes(flows.disposed_kg)
-    entered = flows.virgin_kg + landfilled
+    entered = flows.virgin_kg + flows.disposed_kg
     linear = np.divide(entered, 2.0 * demand, out=np.zeros_like(demand), where=demand > 0)
     decisions = stakes(world, items, flows).quality
     return np.stack(

@@ -85,6 +85,7 @@ _BY_TICK = (
     "money_usd",
     "virgin_kg",
     "made_kg",
+    "disposed_kg",
     "violations",
     "constrained",
 )
@@ -151,36 +152,43 @@ class Recorder:
 
     def __init__(self, world: World, items: Items) -> None:
         self._world, self._items = world, items
-        self._series: dict[str, list[Floats]] = {name: [] for name in (*_BY_TICK, "disposed_kg")}
-        sizes = (world.edges, world.nodes, world.nodes, world.nodes)
+        self._series: dict[str, list[Floats]] = {name: [] for name in _BY_TICK}
+        hauls = world.hauls
+        sizes = (hauls.direct.stop, len(hauls.carried), len(world.mines), world.nodes, world.nodes)
         self._sums = tuple(np.zeros(size) for size in sizes)
+        self._returned = np.zeros(hauls.returning.stop - hauls.returning.start)
         self._decided: list[tuple[Integers, Integers, Floats]] = []
 
     def add(self, flows: Flows) -> None:
         """Remember a tick."""
         for name in _BY_TICK:
             self._series[name].append(getattr(flows, name))
-        self._series["disposed_kg"].append(self._world.sum_nodes(flows.disposed_kg))
-        tick = (flows.haul_kg, flows.extracted_kg, flows.disposed_kg, flows.throughput)
+        np.add.at(self._returned, flows.loaded.door, flows.returned_kg)
+        mined_kg = flows.mined.sum(axis=0)
+        tick = (flows.direct_kg, flows.gate_kg, mined_kg, flows.thrown_kg, flows.processed)
         for total, part in zip(self._sums, tick, strict=True):
             np.add(total, part, out=total)
         self._decided.append((flows.items, flows.executed, flows.quality))
 
     def run(self, state: State) -> Run:
         """What happened up to now; at least one tick must have been added."""
-        haul_kg, extracted, disposed, throughput = (total.copy() for total in self._sums)
-        edge_kg = np.empty_like(haul_kg)
-        edge_kg[self._world.hauls.edge] = haul_kg
+        direct, gates, mined, thrown, processed = (total.copy() for total in self._sums)
+        world, hauls = self._world, self._world.hauls
+        edge_kg, extracted = np.empty(world.edges), np.zeros(world.nodes)
+        edge_kg[hauls.edge] = np.concatenate(
+            [direct, self._returned, gates[hauls.gate] * hauls.share]
+        )
+        extracted[world.mines.nodes] = mined
         decided, executed, quality = zip(*self._decided, strict=True)
         return Run(
-            world=self._world,
+            world=world,
             items=self._items,
             state=state,
             **{name: np.stack(values) for name, values in self._series.items()},
             edge_kg=edge_kg,
             node_extracted_kg=extracted,
-            node_disposed_kg=disposed,
-            throughput_kg=throughput,
+            node_disposed_kg=world.line.by_node(thrown),
+            throughput_kg=world.line.by_node(processed),
             decided=np.concatenate(decided),
             executed=np.concatenate(executed),
             decided_quality=np.concatenate(quality),

@@ -13,7 +13,9 @@ from scenarios.world.returns import MOST_LIVES
 if TYPE_CHECKING:
     from scenarios.world.arrays import World
     from scenarios.world.graph import Floats, Integers
+    from scenarios.world.layout import Line
     from scenarios.world.returns import Items
+    from scenarios.world.road import Road
 
 # Columns of a stock or haul: kilograms by material, then kilograms weighted by what travels along.
 MASS = slice(0, len(MATERIALS))
@@ -33,11 +35,12 @@ class State:
 
     Args:
         tick: the next one to be run.
-        stock: kg at every node, [n, COLUMNS].
-        hauls: kg on every edge, which arrive at the next tick, by column and in the order of the
-            world's hauls, [COLUMNS, e].
-        haul_edges: number of the edge of every haul, int64 [e].
-        backlog: products wanted and not yet delivered, kg, [n]; negative for products in store.
+        held: kg at every node, by column and in the order of the line, [COLUMNS, n].
+        road: what is on it, by haul, item and gate.
+        coming: what that brings to every position of the line, by column, [COLUMNS, n].
+        owed: products that each use node wanted and did not get yet, kg, in the order of the line,
+            [u]; negative for products in store.
+        line: the order of nodes.
         next_return: tick at which every item comes back, int64 [k]; the last tick for never.
         lives: how often each was used again, int64 [k].
         quality: of each, [k]; never rises.
@@ -48,10 +51,11 @@ class State:
     """
 
     tick: int
-    stock: Floats
-    hauls: Floats
-    haul_edges: Integers
-    backlog: Floats
+    held: Floats
+    road: Road
+    coming: Floats
+    owed: Floats
+    line: Line
     next_return: Integers
     lives: Integers
     quality: Floats
@@ -61,9 +65,21 @@ class State:
     agenda: dict[int, list[Integers]] = field(default_factory=dict)
 
     @property
+    def stock(self) -> Floats:
+        """The mass at every node by its number, [n, COLUMNS]; a copy."""
+        return self.line.by_node(self.held).T
+
+    @property
+    def backlog(self) -> Floats:
+        """What every node is owed by its number, kg, [n]; a copy."""
+        backlog = np.zeros(len(self.line.node))
+        backlog[self.line.node[self.line.spans["use"]]] = self.owed
+        return backlog
+
+    @property
     def transit(self) -> Floats:
-        """The mass on every haul by the number of its edge, [e, COLUMNS]; a copy."""
-        return by_edge(self.hauls, self.haul_edges)
+        """What is on every edge, kg by column up to SECONDARY, [e, TO_REUSE]; a copy."""
+        return self.road.by_edge()
 
     def returning(self) -> Integers:
         """Items that come back at this tick, ascending."""
@@ -82,16 +98,18 @@ class Tick:
     """What the parts of a tick fill, one after the other.
 
     Args:
-        sent: kg that leave on every haul, by column, [COLUMNS, e].
-        extracted: kg that enter the world at each node, [n, m].
-        disposed: kg that leave it for good at each node, [n, m].
-        throughput: kg that each node processes, [n].
+        road: what leaves.
+        coming: what that will bring to every position of the line, by column, [COLUMNS, n].
+        mined: kg that enter the world at each mine, [m, x].
+        thrown: kg that leave it for good at each position of the line, [m, n].
+        processed: kg at each position of the line, [n].
     """
 
-    sent: Floats
-    extracted: Floats
-    disposed: Floats
-    throughput: Floats
+    road: Road
+    coming: Floats
+    mined: Floats
+    thrown: Floats
+    processed: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +118,16 @@ class Flows:
 
     Args:
         tick: which.
-        unloaded: hauls that reached their targets, by column, [COLUMNS, e].
-        loaded: hauls that left their sources, by column, [COLUMNS, e].
-        haul_edges: number of the edge of every haul, int64 [e].
-        haul_kg: kg that left on every haul, [e].
-        extracted: kg that entered the world at each node, [n, m].
-        disposed: kg that left it for good at each node, [n, m].
-        extracted_kg: of all materials, [n].
-        disposed_kg: of all materials, [n].
-        throughput: kg that each node processed, [n].
+        unloaded: what reached its targets.
+        loaded: what left its sources.
+        direct_kg: of that, on every haul of material and of new products, [d].
+        returned_kg: of that, every item, [k].
+        gate_kg: of that, through every gate, [g].
+        mined: kg that entered the world at each mine, [m, x].
+        thrown: kg that left it for good at each position of the line, [m, n].
+        thrown_kg: of all materials, [n].
+        processed: kg at each position of the line, [n].
+        line: the order of nodes.
         delivered: kg of products that reached use, [b].
         wanted: kg of products that were demanded, [b].
         overdue: kg of products that were demanded and are not delivered yet, [b].
@@ -116,6 +135,7 @@ class Flows:
         carbon_kg: kg CO2e of the same, [b].
         money_usd: by MONEY, incomes positive and costs negative, [b, 6].
         virgin_kg: entered as virgin material, [b].
+        disposed_kg: left the world for good, [b].
         made_kg: new products, [b].
         items: that were decided on, int64.
         quality: of each, when it was decided on.
@@ -126,15 +146,16 @@ class Flows:
     """
 
     tick: int
-    unloaded: Floats
-    loaded: Floats
-    haul_edges: Integers
-    haul_kg: Floats
-    extracted: Floats
-    disposed: Floats
-    extracted_kg: Floats
-    disposed_kg: Floats
-    throughput: Floats
+    unloaded: Road
+    loaded: Road
+    direct_kg: Floats
+    returned_kg: Floats
+    gate_kg: Floats
+    mined: Floats
+    thrown: Floats
+    thrown_kg: Floats
+    processed: Floats
+    line: Line
     delivered: Floats
     wanted: Floats
     overdue: Floats
@@ -142,6 +163,7 @@ class Flows:
     carbon_kg: Floats
     money_usd: Floats
     virgin_kg: Floats
+    disposed_kg: Floats
     made_kg: Floats
     items: Integers
     quality: Floats
@@ -153,19 +175,29 @@ class Flows:
     @property
     def arrived(self) -> Floats:
         """Kilograms that reached each edge's target, [e, m]."""
-        return by_edge(self.unloaded[MASS], self.haul_edges)
+        return self.unloaded.by_edge()[:, MASS]
 
     @property
     def sent(self) -> Floats:
         """Kilograms that left each edge's source, [e, m]."""
-        return by_edge(self.loaded[MASS], self.haul_edges)
+        return self.loaded.by_edge()[:, MASS]
 
+    @property
+    def extracted(self) -> Floats:
+        """Kilograms that entered the world at each node, [n, m]."""
+        entered = np.zeros_like(self.thrown)
+        entered[:, self.line.spans["extraction"]] = self.mined
+        return self.line.by_node(entered).T
 
-def by_edge(hauls: Floats, edges: Integers) -> Floats:
-    """Columns of hauls [c, e] as rows of edges [e, c], given the edge of every haul."""
-    rows = np.empty(hauls.T.shape, order="F")
-    rows.T[:, edges] = hauls
-    return rows
+    @property
+    def disposed(self) -> Floats:
+        """Kilograms that left the world for good at each node, [n, m]."""
+        return self.line.by_node(self.thrown).T
+
+    @property
+    def throughput(self) -> Floats:
+        """Kilograms that each node processed, [n]."""
+        return self.line.by_node(self.processed)
 
 
 def initial_state(world: World, items: Items) -> State:
@@ -176,12 +208,16 @@ def initial_state(world: World, items: Items) -> State:
     held = INITIAL_COVER_TICKS * world.nominal[makers]
     stock[makers, MASS] = held[:, None] * world.recipe[world.scenario[makers]]
     stock[:, QUALITY] = stock[:, MASS].sum(axis=1)
+    line, road = world.line, world.hauls.start(0)
+    for part in (road.ordered, road.ordered_share, road.made, road.made_share, road.goods):
+        part[:] = 0.0
     return State(
         tick=0,
-        stock=stock,
-        hauls=np.zeros((COLUMNS, world.edges)),
-        haul_edges=world.hauls.edge,
-        backlog=np.zeros(world.nodes),
+        held=stock.T[:, line.node].copy(),
+        road=road,
+        coming=np.zeros((COLUMNS, world.nodes)),
+        owed=np.zeros(len(world.users)),
+        line=line,
         next_return=items.first_return.copy(),
         lives=np.zeros(len(items), np.int64),
         quality=items.quality.copy(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -107,32 +106,3 @@ class Controller(Protocol):
     def decide(self, view: View) -> Action:
         """What to do at this tick."""
         ...
-
-
-def conditions(world: World, tick: int) -> tuple[Floats, Floats, Floats]:
-    """Capacity [n], availability [n, m] and demand [n] at a tick, after what fails then.
-
-    They are the same, and the same arrays, until something fails or recovers: do not write them.
-    """
-    since = bisect_right(world.turns, tick)
-    if since not in world.weather:
-        # One entry is enough for a run, which goes forward, and keeps memory linear.
-        world.weather.clear()
-        world.weather[since] = _conditions(world, tick)
-    return world.weather[since]
-
-
-def _conditions(world: World, tick: int) -> tuple[Floats, Floats, Floats]:
-    capacity, demand = world.capacity, world.demand
-    available = np.ones((world.nodes, world.recipe.shape[1]), order="F")
-    active = [d for d in world.disruptions if d.start <= tick < d.end]
-    if active:
-        capacity, demand = capacity.copy(), demand.copy()
-    for disruption in active:
-        if disruption.kind == "supply_outage":
-            available[disruption.nodes, disruption.material] = 0.0
-        elif disruption.kind == "node_failure":
-            capacity[disruption.nodes] = 0.0
-        else:
-            demand[disruption.nodes] *= disruption.factor
-    return capacity, available, demand

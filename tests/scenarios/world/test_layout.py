@@ -13,11 +13,12 @@ from scenarios.world.controllers import make_controller
 from scenarios.world.file import parse
 from scenarios.world.generate import make_scenario
 from scenarios.world.graph import nominal_flow
-from scenarios.world.layout import BACK, put_columns, sum_columns
+from scenarios.world.layout import BACK, sum_columns
+from scenarios.world.ledger import MassBalanceError
 from scenarios.world.returns import sample_items
 from scenarios.world.simulate import run_world
 from scenarios.world.state import MASS, Flows, State
-from scenarios.world.view import conditions
+from scenarios.world.weather import conditions
 from tests.scenarios.world.worlds import changed, scenario
 
 pytestmark = pytest.mark.pure
@@ -27,29 +28,50 @@ def test_hauls_are_the_edges_stage_by_stage() -> None:
     world = build_world([make_scenario(1, nodes=20), make_scenario(2, nodes=30)])
     hauls, topology = world.hauls, world.topology
     np.testing.assert_array_equal(np.sort(hauls.edge), np.arange(world.edges))
-    np.testing.assert_array_equal(hauls.source, topology.source[hauls.edge])
-    np.testing.assert_array_equal(hauls.target, topology.target[hauls.edge])
+    line = world.line
+    np.testing.assert_array_equal(line.node[hauls.source], topology.source[hauls.edge])
+    np.testing.assert_array_equal(line.node[hauls.target], topology.target[hauls.edge])
     for number, stage in enumerate(world.stages):
         np.testing.assert_array_equal(hauls.edge[stage.span], stage.edges)
         assert (topology.stage[stage.edges] == number).all()
     back = world.way_back
-    np.testing.assert_array_equal(back.nodes[back.place], hauls.source[back.haul_span])
     for kind in BACK:
         np.testing.assert_array_equal(back.nodes[back.spans[kind]], world.kind(kind))
+    owner = np.concatenate([back.nodes[back.spans[kind]] for kind, _ in back.gates])
+    np.testing.assert_array_equal(owner[back.gate], line.node[hauls.source[hauls.back]])
+    np.testing.assert_allclose(hauls.carried, 1.0, rtol=1e-12)
+
+
+def test_the_line_holds_every_node_once_kind_by_kind() -> None:
+    world = build_world([make_scenario(1, nodes=20), make_scenario(2, nodes=30)])
+    line = world.line
+    np.testing.assert_array_equal(line.node[line.position], np.arange(world.nodes))
+    for kind, span in line.spans.items():
+        np.testing.assert_array_equal(line.node[span], world.kind(kind))
+    values = np.random.default_rng(1).random((3, world.nodes))
+    np.testing.assert_array_equal(line.by_node(values)[:, line.node], values)
+    np.testing.assert_allclose(line.by_scenario(values[0, line.node]), world.sum_nodes(values[0]))
+
+
+def test_a_haul_that_loses_mass_is_found_at_its_source() -> None:
+    """What leaves a gate must all be on its hauls, though no haul is kept by itself."""
+    world = build_world([scenario()])
+    stage = world.stage("collection", "disassembly")
+    leaky = replace(stage, share=np.where(stage.place == 0, 0.999, 1.0) * stage.share)
+    stages = tuple(leaky if each is stage else each for each in world.stages)
+    lossy = replace(world, stages=stages)
+    with pytest.raises(MassBalanceError, match="collection-0"):
+        run_world(lossy, sample_items(lossy), make_controller("rule"))
 
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**30), st.integers(0, 40), st.integers(1, 9))
-def test_columns_are_summed_and_put_where_they_belong(seed: int, count: int, places: int) -> None:
+def test_columns_are_summed_where_they_belong(seed: int, count: int, places: int) -> None:
     random = np.random.default_rng(seed)
     segment, columns = random.integers(0, places, count), random.random((3, count))
     expected = np.zeros((places, 3))
     np.add.at(expected, segment, columns.T)
     np.testing.assert_allclose(sum_columns(segment, columns, places), expected.T)
-    table, chosen = np.zeros((3, places)), random.permutation(places)[: places // 2]
-    put_columns(table, chosen, expected.T[:, chosen])
-    np.testing.assert_array_equal(table[:, chosen], expected.T[:, chosen])
-    assert np.count_nonzero(table) <= 3 * len(chosen)
 
 
 def test_the_agenda_names_whom_a_look_at_all_items_would_find() -> None:

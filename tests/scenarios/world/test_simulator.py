@@ -100,7 +100,7 @@ def test_a_kilogram_from_nowhere_is_found(monkeypatch: pytest.MonkeyPatch, amoun
     def leaky(world, state, *rest):  # type: ignore[no-untyped-def]  # the broken stand-in of a test
         left = recover(world, state, *rest)
         if state.tick == 5:
-            state.stock[world.kind("disassembly")[0], 0] += amount
+            state.held[0, world.line.spans["disassembly"].start] += amount
         return left
 
     monkeypatch.setattr(step_module, "recover", leaky)
