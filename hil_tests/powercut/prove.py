@@ -28,7 +28,8 @@ class ScenarioTally:
             flash operation.
         torn: those in the middle.
         double_cut: pairs of a cut and a second one in the recovery from it.
-        violations: runs, with one cut or two, that broke a promise.
+        violations: runs, with one cut or two or a failure, that broke a promise.
+        failures: operations that failed once, torn, and the flash reported it.
         recovery_operations: the most flash operations that a start after a cut took.
     """
 
@@ -36,6 +37,7 @@ class ScenarioTally:
     torn: int
     double_cut: int
     violations: int
+    failures: int
     recovery_operations: int
 
 
@@ -94,7 +96,7 @@ class _Reader:
         """A harness that died was killed by the board's code: that breaks a promise too."""
         for name in wanted:
             if name not in self._scenarios:
-                self._scenarios[name] = ScenarioTally(0, 0, 0, 1, 0)
+                self._scenarios[name] = ScenarioTally(0, 0, 0, 1, 0, 0)
                 how = f"exit code {exit_code}; seed {self._seed}"
                 self._violations.append(f"{name}: the board's code ended the harness ({how})")
         return Proof(self._seed, self._recovery_limit, self._scenarios, tuple(self._violations))

@@ -38,13 +38,15 @@ void boot_check(void) {
 
 void client_check_reason(const char *kind, jl_status expected) {
     uint32_t code = 0;
+    uint32_t group = 0;
     struct jl_bytes reason;
     request_open();
     struct jl_bytes reply = request_send(JL_SMP_READ, JL_GROUP_NODE, JL_NODE_ROLLBACK);
     if (!reply_map(reply, kind, &reason) ||
         jl_cbor_get_uint(reason, "rc", &code) != JL_CBOR_FOUND ||
-        code != ((uint32_t)expected & 0xFFFFu)) {
-        violate("the trial of a %s was given up for reason %u", kind, code);
+        jl_cbor_get_uint(reason, "group", &group) != JL_CBOR_FOUND ||
+        (group << 16 | code) != (uint32_t)expected) {
+        violate("the trial of a %s was given up for reason %u of group %u", kind, code, group);
     }
 }
 

@@ -78,11 +78,10 @@ bool client_is_on_trial(void) {
     return (int32_t)board_firmware != promises.firmware;
 }
 
-/** Put the firmware in the spare slot on trial; whether the board will. */
-static bool ask_for_trial(enum firmware number) {
+bool firmware_ask_for(enum firmware number, bool is_confirmed) {
     request_open();
     request_bytes("hash", firmware_for(number, spare_slot())->sha256, JL_SHA256_BYTES);
-    request_bool("confirm", false);
+    request_bool("confirm", is_confirmed);
     return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_STATE));
 }
 
@@ -92,22 +91,27 @@ void client_test_firmware(enum firmware number) {
     }
     promises.trial = (int32_t)number;
     promises.trial_starts = 0;
-    if (!ask_for_trial(number)) {
+    if (!firmware_ask_for(number, false)) {
         violate("the trial of firmware %d was refused", (int)number);
     }
     promises.is_trial_promised = true;
     promises.trial_cuts = promises.cuts;
 }
 
-void client_confirm_firmware(void) {
-    promises.is_confirming = true;
+bool firmware_confirm(void) {
     request_open();
     request_bool("confirm", true);
-    if (!reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_STATE))) {
+    return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_STATE));
+}
+
+void client_confirm_firmware(void) {
+    promises.is_confirming = true;
+    if (!firmware_confirm()) {
         violate("firmware %d was not confirmed", promises.trial);
     }
     settle_confirmed();
     firmware_check();
+    client_check_reason("firmware", JL_OK);
 }
 
 void client_update_firmware(enum firmware number) {
@@ -142,7 +146,7 @@ void client_disturb_trial(void) {
     const struct image *image = firmware_for(FIRMWARE_NEWER, spare_slot());
     if (images_upload(JL_SMP_IMAGE_FIRMWARE, image) ||
         images_erase(JL_SMP_IMAGE_FIRMWARE, spare_slot()) ||
-        ask_for_trial((enum firmware)promises.firmware)) {
+        firmware_ask_for((enum firmware)promises.firmware, false)) {
         violate("the way back from a trial was barred");
     }
     firmware_check();

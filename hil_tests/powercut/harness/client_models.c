@@ -102,6 +102,7 @@ static void confirm_model(enum model model) {
         violate("model %d was not confirmed", (int)model);
     }
     settle_confirmed((int32_t)model);
+    client_check_reason("model", JL_OK);
 }
 
 void client_update_model(enum model model) {
