@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from hil_tests.powercut.mutants import Mutant
+    from hil_tests.powercut.mutant import Mutant
 
 MAX_SEED = 2**64 - 1
 
@@ -92,6 +92,17 @@ class _Reader:
         elif word == "done" and self._progress is not None:
             self._progress(int(rest), self._total)
 
+    @property
+    def has_found(self) -> bool:
+        """Whether a promise was broken."""
+        return bool(self._violations)
+
+    def cut_short(self) -> Proof:
+        """The harness was stopped at the first violation: no scenario is counted but its own."""
+        name = self._violations[0].partition(":")[0]
+        self._scenarios[name] = ScenarioTally(0, 0, 0, 1, 0, 0)
+        return Proof(self._seed, self._recovery_limit, self._scenarios, tuple(self._violations))
+
     def finish(self, wanted: Sequence[str], exit_code: int) -> Proof:
         """A harness that died was killed by the board's code: that breaks a promise too."""
         for name in wanted:
@@ -114,6 +125,7 @@ def prove(
     scenarios: Sequence[str] = (),
     mutant: Mutant | None = None,
     flags: Sequence[str] = (),
+    until_found: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Proof:
     """Cut the power at every flash operation of the scenarios, and again in every recovery.
@@ -123,6 +135,7 @@ def prove(
         scenarios: names; none means all.
         mutant: a fault to put into the firmware first, or None for the firmware as it is.
         flags: more of them for gcc: sanitizers, another size of the flash's program unit.
+        until_found: stop at the first violation.
         progress: called with (cut points done, cut points in all).
 
     Raises:
@@ -144,6 +157,8 @@ def prove(
     try:
         for line in process.stdout or ():
             reader.take(line.decode().rstrip("\n"))
+            if until_found and reader.has_found:
+                return reader.cut_short()
         exit_code = process.wait()
     finally:
         stop(process)

@@ -24,7 +24,7 @@ enum firmware board_firmware;
 uint32_t board_firmware_slot;
 static _Alignas(JL_ARENA_ALIGNMENT) uint8_t arena[ARENA_BYTES];
 static uint64_t ticks;
-static uint32_t watched_ms; /* that the watchdog waits; 0: it is off */
+static uint32_t watched_ms;   /* that the watchdog waits; 0: it is off */
 static uint32_t unwatched_ms; /* since it was told to */
 static bool is_starting;
 static jmp_buf *watchdog;
@@ -245,6 +245,7 @@ void board_age(void) {
 
 void board_make(uint64_t seed) {
     flash_reset(seed);
+    watch(0);
     fill_fences();
     leave_aliens();
     memcpy(flash.memory + board_port.firmware_slots[0].offset, firmwares[FIRMWARE_OLD][0].bytes,

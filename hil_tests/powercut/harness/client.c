@@ -119,6 +119,17 @@ void client_check(void) {
     outbox_check(0);
 }
 
+void client_check_running(void) {
+    bool is_model_settled = promises.next_model == NOTHING && !promises.is_confirming_model;
+    configuration_check();
+    if (is_model_settled && models_serving() != NOTHING) {
+        client_configure(1);
+        /* Where a mark failed, what its block had owed is counted as dropped by the next entry. */
+        client_infer();
+        outbox_check(0);
+    }
+}
+
 void client_use_everything(void) {
     client_configure(promises.report_every + 1);
     client_configure(1);

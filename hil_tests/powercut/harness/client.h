@@ -11,6 +11,10 @@
 void client_infer(void);
 /** Acknowledge all decisions up to and with this one. */
 void client_acknowledge(uint32_t through);
+/** Acknowledge what was acknowledged before, as a client does that got no answer. */
+void client_acknowledge_again(void);
+/** Acknowledge the oldest one where that opens a block, which drops more of them. */
+void client_acknowledge_and_drop(void);
 /** Acknowledge one that was never made: refused. */
 void client_acknowledge_too_much(void);
 void client_configure(uint32_t report_every);
@@ -81,6 +85,9 @@ void client_check_reason(const char *kind, jl_status expected);
 
 /** After a start: whether every promise is kept. What was on its way is settled then. */
 void client_check(void);
+
+/** Without a start: a request that the board refused did nothing, and the next ones work. */
+void client_check_running(void);
 
 /** Whether flash lasts as long as it can. */
 void client_check_wear(void);

@@ -45,6 +45,11 @@ static void announce_badly(uint32_t kind, const struct image *image, const struc
     if (images_announce(kind, &garbage, &start) != JL_IMAGE_ERROR_INVALID_MAGIC) {
         violate("what is no image %u was begun", kind);
     }
+    start.bytes = 1;
+    if (images_announce(kind, image, &start) != JL_IMAGE_ERROR_OVERRUN) {
+        violate("image %u was begun with more than was announced", kind);
+    }
+    start.bytes = IMAGE_BYTES;
     start.must_be_newer = true;
     if (images_announce(kind, current, &start) != JL_IMAGE_ERROR_VERSION_OLDER) {
         violate("the same version of image %u was begun as a newer one", kind);
@@ -133,8 +138,7 @@ void client_erase_half_an_upload(void) {
     client_erase_models();
     client_try_model(MODEL_NEW);
     client_revert_model();
-    images_abandon_upload(JL_SMP_IMAGE_FIRMWARE,
-                          &firmwares[FIRMWARE_NEW][1 - board_firmware_slot]);
+    images_abandon_upload(JL_SMP_IMAGE_FIRMWARE, &firmwares[FIRMWARE_NEW][1 - board_firmware_slot]);
     client_erase_firmware();
     client_test_firmware(FIRMWARE_NEW);
     board_start();

@@ -26,9 +26,8 @@ static int32_t identify(uint32_t kind, uint32_t slot, struct jl_bytes hash) {
 
 /** One that was withdrawn by a confirmed one's security counter. */
 static bool is_withdrawn(uint32_t kind, int32_t number) {
-    return kind == JL_SMP_IMAGE_MODEL
-               ? models[number].counter < promises.model_counter
-               : firmwares[number][0].counter < promises.firmware_counter;
+    return kind == JL_SMP_IMAGE_MODEL ? models[number].counter < promises.model_counter
+                                      : firmwares[number][0].counter < promises.firmware_counter;
 }
 
 struct listed images_list(uint32_t kind) {
@@ -91,6 +90,10 @@ static void interrupt_upload(uint32_t kind, const struct image *image, uint32_t 
         if (!reply_is_ok(reply) || reply_number(reply, "off") != stored) {
             violate("an upload that was interrupted at %u does not go on there", stored);
         }
+    }
+    struct jl_bytes ahead = send_piece(kind, image, stored + PROGRAM_BYTES);
+    if (!reply_is_ok(ahead) || reply_number(ahead, "off") != stored) {
+        violate("an upload with a gap goes on behind it");
     }
     if (images_list(kind).active != active) {
         violate("half an upload changed what is active");
@@ -169,7 +172,8 @@ void images_upload_too_much(uint32_t kind, const struct image *image) {
     }
     uint32_t stored = PIECE_BYTES / PROGRAM_BYTES * PROGRAM_BYTES;
     start.bytes = PIECE_BYTES + 1;
-    if (images_announce(kind, image, &start) != JL_OK || reply_is_ok(send_piece(kind, image, stored))) {
+    if (images_announce(kind, image, &start) != JL_OK ||
+        reply_is_ok(send_piece(kind, image, stored))) {
         violate("more was uploaded than was announced");
     }
 }

@@ -30,7 +30,7 @@ enum firmware {
     FIRMWARE_NEWER,
     FIRMWARE_DEAD,    /* stops the board as soon as it starts */
     FIRMWARE_CRASHES, /* so does this one */
-    FIRMWARE_LAST, /* with the highest security counter, as the next one */
+    FIRMWARE_LAST,    /* with the highest security counter, as the next one */
     FIRMWARE_LAST_TOO,
     FIRMWARES,
 };

@@ -93,6 +93,12 @@ static void hold_to_promises(void) {
     client_check_wear();
 }
 
+/** The flash failed and the board said so: it goes on as if it had not been asked. */
+static void go_on_after_failure(void) {
+    flash_arm((struct cut){CUT_NONE});
+    client_check_running();
+}
+
 static void recover_and_check(void) {
     recover();
     hold_to_promises();
@@ -203,8 +209,12 @@ static void cut_once(const struct scenario *scenario, struct tally *tally,
     tally->cut_points += cut.kind != FAILURE ? 1 : 0;
     tally->failures += cut.kind == FAILURE ? 1 : 0;
     tally->torn += cut.kind == CUT_TORN ? 1 : 0;
-    if (outcome == FINISHED && cut.kind == FAILURE) {
-        outcome = POWER_LOST; /* the board went on: all that it answered counts */
+    if (cut.kind == FAILURE) {
+        if (outcome == POWER_LOST) {
+            outcome = run_guarded(go_on_after_failure);
+        }
+        /* All that it answered counts. */
+        outcome = outcome == FINISHED ? POWER_LOST : outcome;
     } else if (outcome == FINISHED) {
         outcome = run_guarded(not_repeatable);
     }

@@ -255,6 +255,7 @@ static void run_outbox(void) {
     client_acknowledge(promises.next - 2);
     infer(2);
     client_acknowledge(promises.next - 1);
+    client_acknowledge_again();
     start();
     infer(OUTBOX_ENTRIES / OUTBOX_BLOCKS);
     client_acknowledge(promises.next - 3);
@@ -268,8 +269,7 @@ static void prepare_full_outbox(void) {
 
 static void run_full_outbox(void) {
     start();
-    infer(OUTBOX_ENTRIES / OUTBOX_BLOCKS);
-    client_acknowledge(promises.first);
+    client_acknowledge_and_drop();
     infer(OUTBOX_ENTRIES / OUTBOX_BLOCKS);
     client_acknowledge(promises.next - 1);
     infer(2);

@@ -24,43 +24,42 @@ enum {
 };
 
 /* What holds for every kind of image. */
-#define SPOILT_IMAGES                                                                              \
-    {"the magic", HEADER(magic), 4, 1, true, JL_IMAGE_ERROR_INVALID_MAGIC},                        \
-        {"a header too short", HEADER(header_bytes), 2, 16, true, JL_IMAGE_ERROR_INVALID_HEADER},  \
-        {"a payload behind the slot", HEADER(payload_bytes), 4, 0x7FFFFFF0, true,                  \
-         JL_IMAGE_ERROR_NO_TLVS},                                                                  \
-        {"a payload behind all memory", HEADER(payload_bytes), 4, 0xFFFFFFF0, true,                \
-         JL_IMAGE_ERROR_NO_TLVS},                                                                  \
-        {"the protected area's size", HEADER(protected_tlv_bytes), 2, PROTECTED_BYTES - 4, true,   \
-         JL_IMAGE_ERROR_INVALID_TLV},                                                                  \
-        {"no protected area", HEADER(protected_tlv_bytes), 2, 0, true, JL_IMAGE_ERROR_NO_TLVS},    \
-        {"the protected area's magic", PROTECTED_AT, 2, ABSENT, true, JL_IMAGE_ERROR_NO_TLVS},     \
-        {"the protected area's own size", PROTECTED_AT + 2, 2, PROTECTED_BYTES - 8, true,          \
-         JL_IMAGE_ERROR_INVALID_TLV},                                                              \
-        {"no target", TARGET_AT, 2, ABSENT, true, JL_NODE_ERROR_NO_TARGET},                        \
-        {"no counter", COUNTER_AT, 2, ABSENT, true, JL_NODE_ERROR_NO_COUNTER},                     \
-        {"a counter too short", COUNTER_AT + 2, 2, 0, true, JL_IMAGE_ERROR_INVALID_TLV},           \
-        {"an older counter", COUNTER_AT + 4, 4, 0, true, JL_NODE_ERROR_COUNTER_OLDER},             \
-        {"another core", TARGET(kernel_class), 1, JL_KERNEL_MVE, true, JL_NODE_ERROR_WRONG_CORE},  \
-        {"a newer ABI", TARGET(abi_version), 2, 9, true, JL_NODE_ERROR_ABI_UNSUPPORTED},           \
-        {"a counter after signing", COUNTER_AT + 4, 4, 900, false, JL_NODE_ERROR_HASH_MISMATCH},   \
-        {"a version after signing", HEADER(version), 1, 9, false, JL_NODE_ERROR_HASH_MISMATCH},    \
-        {"the payload's last byte", PROTECTED_AT - 1, 1, 0, false, JL_NODE_ERROR_HASH_MISMATCH},   \
-        {"the hash's last byte", KEY_AT - 1, 1, 0, false, JL_NODE_ERROR_HASH_MISMATCH},            \
-        {"no hash", HASH_AT, 2, ABSENT, false, JL_IMAGE_ERROR_HASH_NOT_FOUND},                     \
-        {"no key", KEY_AT, 2, ABSENT, false, JL_NODE_ERROR_UNSIGNED},                              \
-        {"another key", SIGNATURE_AT - 1, 1, 0, false, JL_NODE_ERROR_KEY_UNTRUSTED},               \
-        {"no signature", SIGNATURE_AT, 2, ABSENT, false, JL_NODE_ERROR_UNSIGNED},                  \
-        {"two hashes", KEY_AT, 2, JL_TLV_SHA256, false,              \
-         JL_IMAGE_ERROR_INVALID_TLV},                                                              \
-        {"the signature's first byte", SIGNATURE_AT + 4, 1, 0, false,                              \
-         JL_NODE_ERROR_SIGNATURE_WRONG},                                                           \
-        {"the signature's last byte", IMAGE_BYTES - 1, 1, 0, false,                                \
-         JL_NODE_ERROR_SIGNATURE_WRONG},                                                           \
-        {"TLVs behind the slot", TLVS_AT + 2, 2, 0x7FF0, false, JL_IMAGE_ERROR_INVALID_TLV},       \
-        {"TLVs that are cut off", TLVS_AT + 2, 2, TLV_BYTES - 8, false,                            \
-         JL_IMAGE_ERROR_INVALID_TLV},                                                              \
-    {"the TLVs' magic", TLVS_AT, 2, ABSENT, false, JL_IMAGE_ERROR_NO_TLVS}
+#define SPOILT_IMAGES                                                                                \
+    {"the magic", HEADER(magic), 4, 1, true, JL_IMAGE_ERROR_INVALID_MAGIC},                          \
+        {"a header too short", HEADER(header_bytes), 2, 16, true, JL_IMAGE_ERROR_INVALID_HEADER},    \
+        {"a payload behind the slot", HEADER(payload_bytes), 4, 0x7FFFFFF0, true,                    \
+         JL_IMAGE_ERROR_NO_TLVS},                                                                    \
+        {"a payload behind all memory", HEADER(payload_bytes), 4, 0xFFFFFFF0, true,                  \
+         JL_IMAGE_ERROR_NO_TLVS},                                                                    \
+        {"the protected area's size", HEADER(protected_tlv_bytes), 2, PROTECTED_BYTES - 4, true,     \
+         JL_IMAGE_ERROR_INVALID_TLV},                                                                \
+        {"no protected area", HEADER(protected_tlv_bytes), 2, 0, true, JL_IMAGE_ERROR_NO_TLVS},      \
+        {"the protected area's magic", PROTECTED_AT, 2, ABSENT, true, JL_IMAGE_ERROR_NO_TLVS},       \
+        {"the protected area's own size", PROTECTED_AT + 2, 2, PROTECTED_BYTES - 8, true,            \
+         JL_IMAGE_ERROR_INVALID_TLV},                                                                \
+        {"no target", TARGET_AT, 2, ABSENT, true, JL_NODE_ERROR_NO_TARGET},                          \
+        {"no counter", COUNTER_AT, 2, ABSENT, true, JL_NODE_ERROR_NO_COUNTER},                       \
+        {"a counter too short", COUNTER_AT + 2, 2, 0, true, JL_IMAGE_ERROR_INVALID_TLV},             \
+        {"an older counter", COUNTER_AT + 4, 4, 0, true, JL_NODE_ERROR_COUNTER_OLDER},               \
+        {"another core", TARGET(kernel_class), 1, JL_KERNEL_MVE, true, JL_NODE_ERROR_WRONG_CORE},    \
+        {"a newer ABI", TARGET(abi_version), 2, 9, true, JL_NODE_ERROR_ABI_UNSUPPORTED},             \
+        {"a counter after signing", COUNTER_AT + 4, 4, 900, false, JL_NODE_ERROR_HASH_MISMATCH},     \
+        {"a version after signing", HEADER(version), 1, 9, false, JL_NODE_ERROR_HASH_MISMATCH},      \
+        {"the payload's last byte", PROTECTED_AT - 1, 1, 0, false, JL_NODE_ERROR_HASH_MISMATCH},     \
+        {"the hash's last byte", KEY_AT - 1, 1, 0, false, JL_NODE_ERROR_HASH_MISMATCH},              \
+        {"no hash", HASH_AT, 2, ABSENT, false, JL_IMAGE_ERROR_HASH_NOT_FOUND},                       \
+        {"no key", KEY_AT, 2, ABSENT, false, JL_NODE_ERROR_UNSIGNED},                                \
+        {"another key", SIGNATURE_AT - 1, 1, 0, false, JL_NODE_ERROR_KEY_UNTRUSTED},                 \
+        {"no signature", SIGNATURE_AT, 2, ABSENT, false, JL_NODE_ERROR_UNSIGNED},                    \
+        {"two hashes", KEY_AT, 2, JL_TLV_SHA256, false, JL_IMAGE_ERROR_INVALID_TLV},                 \
+        {"the signature's first byte", SIGNATURE_AT + 4, 1, 0, false,                                \
+         JL_NODE_ERROR_SIGNATURE_WRONG},                                                             \
+        {"the signature's last byte", IMAGE_BYTES - 1, 1, 0, false, JL_NODE_ERROR_SIGNATURE_WRONG},  \
+        {"TLVs behind the slot", TLVS_AT + 2, 2, 0x7FF0, false, JL_IMAGE_ERROR_INVALID_TLV},         \
+        {"TLVs that are cut off", TLVS_AT + 2, 2, TLV_BYTES - 8, false, JL_IMAGE_ERROR_INVALID_TLV}, \
+    {                                                                                                \
+        "the TLVs' magic", TLVS_AT, 2, ABSENT, false, JL_IMAGE_ERROR_NO_TLVS                         \
+    }
 
 const struct spoilt spoilt_models[] = {
     SPOILT_IMAGES,
@@ -101,10 +100,9 @@ const struct spoilt spoilt_models[] = {
     {"rows behind the module", MODULE(test.rows), 4, 1000, true, JL_NODE_ERROR_MODULE_MALFORMED},
     {"ceilings behind the module", MODULE(test.ceilings), 4, 1000, true,
      JL_NODE_ERROR_MODULE_MALFORMED},
-    {"the last output", MODULE(outputs) + ROWS * MODEL_SIZE - 1, 1, 0, true,
+    {"the last output", MODULE(outputs) + ROWS *MODEL_SIZE - 1, 1, 0, true,
      JL_NODE_ERROR_SELF_TEST_DIFFERS},
-    {"too slow", MODULE(ceilings[1].ticks), 4, MODEL_TICKS, true,
-     JL_NODE_ERROR_SELF_TEST_TOO_SLOW},
+    {"too slow", MODULE(ceilings[1].ticks), 4, MODEL_TICKS, true, JL_NODE_ERROR_SELF_TEST_TOO_SLOW},
     {"too costly", MODULE(ceilings[1].nanojoules), 4, MODEL_TICKS, true,
      JL_NODE_ERROR_SELF_TEST_TOO_COSTLY},
     {"one that fails", MODULE(number), 1, MODELS, true, JL_NODE_ERROR_INFERENCE_FAILED},
