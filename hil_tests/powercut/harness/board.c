@@ -287,6 +287,36 @@ static void take_firmware(const struct jl_image *image) {
     violate("firmware starts that nobody made");
 }
 
+static uint32_t counter_in(const struct jl_area *area, const struct image *images, int count,
+                           int stride) {
+    for (int number = 1; number < count; number++) {
+        const struct image *image = &images[number * stride];
+        if (memcmp(flash.memory + area->offset, image->bytes, IMAGE_BYTES) == 0) {
+            return image->counter;
+        }
+    }
+    return UINT32_MAX; /* it has faded */
+}
+
+/** Whatever a cut leaves: no counter is above that of the image that the record confirms. */
+static void check_counters(void) {
+    struct jl_record record = jl_records_read(&board_port);
+    uint32_t slot = record.firmware_slot;
+    if (slot >= JL_FIRMWARE_SLOTS ||
+        (record.model_slot >= JL_MODEL_SLOTS && record.model_slot != JL_NO_SLOT)) {
+        violate("the record confirms a slot that there is not");
+    }
+    if (record.firmware_counter > counter_in(&board_port.firmware_slots[slot], firmwares[0] + slot,
+                                             FIRMWARES, JL_FIRMWARE_SLOTS)) {
+        violate("the counter of firmware is above that of the confirmed one");
+    }
+    slot = record.model_slot;
+    if (slot != JL_NO_SLOT &&
+        record.model_counter > counter_in(&board_port.model_slots[slot], models, MODELS, 1)) {
+        violate("the counter of models is above that of the confirmed one");
+    }
+}
+
 /** Boot loader, then firmware. */
 static void start_once(void) {
     struct jl_image image;
@@ -323,6 +353,7 @@ void board_start(void) {
     watch(0);
     memset(arena, 0xA5, sizeof arena);
     memset(&board_node, 0xA5, sizeof board_node);
+    check_counters();
     start_once();
     is_starting = false;
     watchdog = NULL;

@@ -124,6 +124,7 @@ void client_update_firmware(enum firmware number) {
     client_confirm_firmware();
     board_start();
     client_check();
+    client_check_reason("firmware", JL_OK);
 }
 
 void client_offer_firmware(const struct image images[JL_FIRMWARE_SLOTS]) {
@@ -156,6 +157,7 @@ void client_erase_firmware(void) {
     if (images_erase(JL_SMP_IMAGE_FIRMWARE, board_firmware_slot)) {
         violate("the firmware that runs was erased");
     }
+    images_leave_rest(&board_port.firmware_slots[spare_slot()]);
     if (!images_erase(JL_SMP_IMAGE_FIRMWARE, spare_slot())) {
         violate("the spare slot of firmware is not erased");
     }

@@ -159,6 +159,7 @@ void client_erase_models(void) {
     if (images_erase(JL_SMP_IMAGE_MODEL, serving_slot)) {
         violate("the model that serves was erased");
     }
+    images_leave_rest(&board_port.model_slots[1 - serving_slot]);
     if (!images_erase(JL_SMP_IMAGE_MODEL, 1 - serving_slot)) {
         violate("slot %u is not erased", 1 - serving_slot);
     }

@@ -57,6 +57,8 @@ jl_status images_announce(uint32_t kind, const struct image *image,
                           const struct announcement *announcement);
 /** Erase a slot; whether the board did. */
 bool images_erase(uint32_t kind, uint32_t slot);
+/** What a larger image left lies at the end of a slot. */
+void images_leave_rest(const struct jl_area *area);
 void images_check_erased(const struct jl_area *area);
 
 #endif

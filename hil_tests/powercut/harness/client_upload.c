@@ -184,6 +184,10 @@ bool images_erase(uint32_t kind, uint32_t slot) {
     return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_ERASE));
 }
 
+void images_leave_rest(const struct jl_area *area) {
+    flash.memory[area->offset + area->bytes - 1] = 0;
+}
+
 void images_check_erased(const struct jl_area *area) {
     for (uint32_t at = area->offset; at < area->offset + area->bytes; at++) {
         if (flash.memory[at] != 0xFF) {

@@ -179,6 +179,8 @@ static void run_firmware_refused(void) {
     client_test_firmware(FIRMWARE_NEWER);
     client_erase_firmware();
     start();
+    /* The trial that it was to have is called off: the reason is still that of the last one. */
+    client_check_reason("firmware", JL_NODE_ERROR_TRIAL_CRASHED);
 }
 
 static void fade_firmware(enum firmware other) {
