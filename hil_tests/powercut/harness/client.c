@@ -21,7 +21,39 @@ void promises_reset(void) {
     };
 }
 
+static bool is_in(jl_status status, const jl_status *statuses, uint32_t count) {
+    for (uint32_t index = 0; index < count; index++) {
+        if (statuses[index] == status) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Why anything was ever rolled back: nothing else stands in a record. */
+static void check_reasons(void) {
+    static const jl_status known[] = {
+        JL_OK,
+        JL_IMAGE_ERROR_INVALID_MAGIC,
+        JL_NODE_ERROR_HASH_MISMATCH,
+        JL_NODE_ERROR_NOT_CONFIRMED,
+        JL_NODE_ERROR_TRIAL_CRASHED,
+        JL_NODE_ERROR_TRIAL_HUNG,
+        JL_NODE_ERROR_SELF_TEST_DIFFERS,
+        JL_NODE_ERROR_SELF_TEST_STOPPED,
+    };
+    const struct jl_record *record = &board_node.slots.record;
+    jl_status firmware = jl_reason_status(record->firmware_reason);
+    jl_status model = jl_reason_status(record->model_reason);
+    uint32_t count = sizeof known / sizeof *known;
+    if (!is_in(firmware, known, count) || !is_in(model, known, count)) {
+        violate("a rollback for reasons %#x and %#x that nobody had", (unsigned)firmware,
+                (unsigned)model);
+    }
+}
+
 void boot_check(void) {
+    check_reasons();
     request_open();
     struct jl_bytes reply = request_send(JL_SMP_READ, JL_GROUP_NODE, JL_NODE_LEDGER);
     uint32_t boot_id = reply_number(reply, "boot_id");

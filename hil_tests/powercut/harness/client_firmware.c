@@ -78,11 +78,19 @@ bool client_is_on_trial(void) {
     return (int32_t)board_firmware != promises.firmware;
 }
 
-bool firmware_ask_for(enum firmware number, bool is_confirmed) {
+static bool ask_for(const struct image *image, bool is_confirmed) {
     request_open();
-    request_bytes("hash", firmware_for(number, spare_slot())->sha256, JL_SHA256_BYTES);
+    request_bytes("hash", image->sha256, JL_SHA256_BYTES);
     request_bool("confirm", is_confirmed);
     return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_STATE));
+}
+
+bool firmware_ask_for(enum firmware number, bool is_confirmed) {
+    return ask_for(firmware_for(number, spare_slot()), is_confirmed);
+}
+
+bool firmware_ask_for_running(void) {
+    return ask_for(firmware_for(board_firmware, board_firmware_slot), false);
 }
 
 void client_test_firmware(enum firmware number) {

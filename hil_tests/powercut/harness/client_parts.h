@@ -14,6 +14,8 @@ void configuration_check(void);
 void firmware_check(void);
 /** Ask for the firmware in the spare slot, on trial or for good; whether the board will. */
 bool firmware_ask_for(enum firmware number, bool is_confirmed);
+/** Ask for the firmware that runs; whether the board will: nothing changes. */
+bool firmware_ask_for_running(void);
 /** Confirm what runs; whether the board did. */
 bool firmware_confirm(void);
 /** The model on trial, or else the confirmed one, serves. */

@@ -90,6 +90,9 @@ void client_replace_firmware_before_its_trial(void) {
     if (firmware_ask_for(FIRMWARE_LAST, true)) {
         violate("firmware was confirmed that never ran");
     }
+    if (!firmware_ask_for_running()) {
+        violate("the firmware that runs cannot be asked for");
+    }
     board_start();
     client_check();
 }

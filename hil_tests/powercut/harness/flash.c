@@ -132,12 +132,14 @@ static bool program_units(uint32_t offset, const uint8_t *data, uint32_t units) 
     return nor_program(&nor, offset, data, units * PROGRAM_BYTES);
 }
 
-/** All but the first bit that is to fall. */
+/** All bits but one that is to fall. */
 static void nearly_program_unit(uint32_t offset, const uint8_t *data) {
+    uint32_t left_out = flash_random(PROGRAM_BYTES);
     bool is_left_out = false;
     for (uint32_t index = 0; index < PROGRAM_BYTES; index++) {
-        uint8_t *at = &flash.memory[offset + index];
-        uint8_t falling = (uint8_t)(*at & ~data[index]);
+        uint32_t byte = (left_out + index) % PROGRAM_BYTES;
+        uint8_t *at = &flash.memory[offset + byte];
+        uint8_t falling = (uint8_t)(*at & ~data[byte]);
         if (!is_left_out && falling != 0) {
             falling &= (uint8_t)(falling - 1);
             is_left_out = true;
