@@ -59,6 +59,7 @@ static void run_model_update(void) {
     client_update_model(MODEL_LAST);
     client_update_model(MODEL_LAST_TOO);
     start();
+    client_check_reason("model", JL_OK);
     client_erase_models();
 }
 
