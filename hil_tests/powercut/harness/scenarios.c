@@ -129,6 +129,12 @@ static void prepare_faded_model(void) {
 
 /** The other slot holds a model that was uploaded whole and not tried yet: it stops the board. */
 static void prepare_no_model(void) {
+    /* The first model of all does, too. */
+    start();
+    if (!board_outlives(offer_hanging_model)) {
+        client_check();
+    }
+    client_check_reason("model", JL_NODE_ERROR_SELF_TEST_STOPPED);
     prepare_faded_model();
     memcpy(client_slot(false), hanging_model.bytes, IMAGE_BYTES);
     promises.model = NOTHING;
