@@ -163,6 +163,11 @@ void client_check_running(void) {
 }
 
 void client_use_everything(void) {
+    if (promises.model == NOTHING) {
+        /* There is nothing that its beginning could confirm. */
+        images_abandon_upload(JL_SMP_IMAGE_MODEL, &models[MODEL_LAST]);
+        models_check();
+    }
     client_configure(promises.report_every + 1);
     client_configure(1);
     client_update_model(promises.model == MODEL_LAST ? MODEL_LAST_TOO : MODEL_LAST);

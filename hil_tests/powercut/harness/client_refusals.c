@@ -133,6 +133,11 @@ void client_fill_slots(void) {
         promises.next_model = (int32_t)fillers[index];
         images_upload_padded(JL_SMP_IMAGE_MODEL, &models[fillers[index]]);
         client_choose_model(fillers[index], true);
+        /* From either slot there is a way back to the other. */
+        if (fillers[index] != MODEL_NEWER) {
+            client_try_model(MODEL_NEWER);
+            client_revert_model();
+        }
     }
 }
 
