@@ -59,8 +59,8 @@ def figures(board: str, module_bytes: int) -> list[Measure]:
         profile = device_profiles.load(board)
         with paced_board(profile, Path(folder), trust=[KEY.public]) as paced:
             asyncio.run(_upload(paced, image))
-            frames = paced.frames()
-            wire_bytes = sum(frame.bytes for frame in frames) + paced.answer_bytes
+        frames = paced.frames()
+        wire_bytes = sum(frame.bytes for frame in frames) + paced.answer_bytes
     return _measures(profile.core.name, frames, wire_bytes / len(image))
 
 

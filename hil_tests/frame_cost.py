@@ -85,7 +85,10 @@ class PacedBoard:
         self.answer_bytes = 0
 
     def frames(self) -> tuple[FrameCost, ...]:
-        """What was received so far, message by message."""
+        """What was received, message by message.
+
+        Complete once the board is left: a client has its answer before the board sleeps.
+        """
         starts = [k for k, (line, _) in enumerate(self._lines) if line.startswith(smp.FRAME_START)]
         ends = [*starts[1:], len(self._lines)]
         return tuple(

@@ -60,8 +60,9 @@ def operate(
     from edge_runtime.planner.operate import operate as choose
     from edge_runtime.planner.plan_file import write_plans
 
+    weights = _weights(condition)
     drawer = _planner(planner)
-    chosen = choose(drawer, _weights(condition), count=count, level=level, seed=seed)
+    chosen = choose(drawer, weights, count=count, level=level, seed=seed)
     if out is not None:
         write_plans(out, drawer.network, chosen.plan)
     network, found = drawer.network, chosen.plan
@@ -116,7 +117,8 @@ def design(
     """
     from edge_runtime.planner.design import design as try_without
 
-    options = try_without(_planner(planner), _weights(condition), count=count, seed=seed)
+    weights = _weights(condition)
+    options = try_without(_planner(planner), weights, count=count, seed=seed)
     if json_output:
         print_json({"options": [vars(option) for option in options]})
         return
@@ -163,10 +165,8 @@ def whatif(
     """
     from edge_runtime.planner.what_if import what_if
 
-    taxes = _numbers(tax, "--tax")
-    responses = what_if(
-        _planner(planner), taxes, _weights(condition), count=count, level=level, seed=seed
-    )
+    taxes, weights = _numbers(tax, "--tax"), _weights(condition)
+    responses = what_if(_planner(planner), taxes, weights, count=count, level=level, seed=seed)
     if json_output:
         print_json(
             {

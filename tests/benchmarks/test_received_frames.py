@@ -45,11 +45,11 @@ def test_every_frame_fits_into_its_time(board: str) -> None:
 def test_the_counts_do_not_depend_on_this_machine(tmp_path: Path) -> None:
     def costs(folder: Path) -> list[int]:
         folder.mkdir()
-        with paced_board(device_profiles.load("mps2-an386"), folder) as paced:
-            with SerialDevice(paced.port) as device:
-                for text in ("", "x", "x" * 10, "x" * 20):
-                    assert device.echo(text) == text
-            return [frame.instructions for frame in paced.frames()]
+        board = device_profiles.load("mps2-an386")
+        with paced_board(board, folder) as paced, SerialDevice(paced.port) as device:
+            for text in ("", "x", "x" * 10, "x" * 20):
+                assert device.echo(text) == text
+        return [frame.instructions for frame in paced.frames()]
 
     first, again = costs(tmp_path / "first"), costs(tmp_path / "again")
     # But for the clock's phase, on which the conversion of its ticks depends.

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
 import device_profiles
 from edge_runtime.planner.residuals import FEASIBLE
 from edge_runtime.wire.bundle import AMORTISER_TFLITE, PLANNER
 from export.pipeline import ExportOptions
 from hil_tests.projector_trial import export_with_winner
+from jouleloop import cli
 from jouleloop.errors import EXIT_USAGE
 from tests.export.checkpoints import write_checkpoint
 from tests.hil_tests.planner_checkpoint import write_planner
 
-pytestmark = pytest.mark.qemu
+if TYPE_CHECKING:
+    from pathlib import Path
 
-JOULELOOP = str(Path(sys.executable).with_name("jouleloop"))
+    from typer.testing import Result
+
+pytestmark = pytest.mark.qemu
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +33,19 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def export(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [JOULELOOP, "export", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def command(*arguments: str | Path) -> Result:
+    """The command in this process, which has torch loaded."""
+    return CliRunner().invoke(cli.app, [*map(str, arguments)], catch_exceptions=False)
+
+
+def export(*arguments: str | Path) -> Result:
+    return command("export", *arguments)
 
 
 def test_the_winner_is_exported_with_the_figures_of_both(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "planner.jlb"
     done = export(checkpoint, "--out", out, "--steps", "4", "--projector", "auto", "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     record: dict[str, Any] = json.loads(done.stdout)
     choice = record["planner"]["choice"]
     # A guess of random weights is far from the nearest plan, however cheap it is.
@@ -60,11 +66,10 @@ AMORTISED_FILES = {"amortiser.onnx", AMORTISER_TFLITE}
 def test_the_amortised_one_can_be_demanded_and_is_shown(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "planner.jlb"
     done = export(checkpoint, "--out", out, "--steps", "4", "--projector", "amortised")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "projection: end by the amortised projector" in done.stdout
     drawn = tmp_path / "samples.npz"
-    command = [JOULELOOP, "sample", str(out), "--target", "local", "--out", str(drawn), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = command("sample", out, "--target", "local", "--out", drawn, "--json")
     assert json.loads(done.stdout)["feasible"] == 1.0
 
 
@@ -80,7 +85,7 @@ def test_without_a_comparison_it_is_the_exact_one(checkpoint: Path) -> None:
 def test_other_models_have_no_projector(option: tuple[str, str], tmp_path: Path) -> None:
     policy = write_checkpoint(tmp_path / "policy", (12, 8, 4))
     done = export(policy, "--out", tmp_path / "policy.jlb", *option)
-    assert done.returncode == EXIT_USAGE
+    assert done.exit_code == EXIT_USAGE
     assert f"{option[0]}: it belongs to planners" in done.stderr
     assert not (tmp_path / "policy.jlb").exists()
 
@@ -88,5 +93,5 @@ def test_other_models_have_no_projector(option: tuple[str, str], tmp_path: Path)
 def test_nothing_projects_what_is_not_projected(checkpoint: Path, tmp_path: Path) -> None:
     options = ("--projection", "none", "--projector", "exact")
     done = export(checkpoint, "--out", tmp_path / "planner.jlb", *options)
-    assert done.returncode == EXIT_USAGE
+    assert done.exit_code == EXIT_USAGE
     assert "leaves nothing to project" in done.stderr
