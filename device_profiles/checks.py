@@ -85,6 +85,12 @@ def _memories_are_in_order_and_apart(profile: DeviceProfile) -> None:
         _demand(base < next_base, profile, f"memories must be in the order of addresses: {order}")
         _demand(end <= next_base, profile, f"memories must not overlap: {order}")
     for memory in profile.memories:
+        _demand(
+            memory.firmware_bytes <= (memory.bytes if memory.kind == "ram" else 0),
+            profile,
+            f"of {memory.name} firmware keeps {memory.firmware_bytes} bytes: more than there is, "
+            "or no RAM",
+        )
         for unit in (memory.erase_bytes or 1, memory.write_bytes or 1):
             _demand(
                 memory.bytes % unit == 0,

@@ -54,6 +54,7 @@ class Memory:
         source: document that states size and address.
         erase_bytes: smallest erase unit; None when not known.
         write_bytes: smallest write unit; None when not known.
+        firmware_bytes: of RAM, what our firmware keeps for itself or does not use.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Memory:
     source: str
     erase_bytes: int | None = None
     write_bytes: int | None = None
+    firmware_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,12 @@ class DeviceProfile:
     def ram_bytes(self) -> int | None:
         """RAM in all, bytes; None when the profile states none."""
         return self._bytes("ram")
+
+    @property
+    def model_ram_bytes(self) -> int | None:
+        """RAM that our firmware leaves to a model, bytes; None when the profile states no RAM."""
+        kept = sum(memory.firmware_bytes for memory in self.memories)
+        return None if self.ram_bytes is None else self.ram_bytes - kept
 
     def _bytes(self, kind: str) -> int | None:
         return sum(memory.bytes for memory in self.memories if memory.kind == kind) or None

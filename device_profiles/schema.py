@@ -45,6 +45,7 @@ class MemoryTable(_Table):
     source: Text
     erase_bytes: Count | None = None
     write_bytes: Count | None = None
+    firmware_bytes: Annotated[int, Field(ge=0)] = 0
 
 
 class EmulatorTable(_Table):

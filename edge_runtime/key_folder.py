@@ -80,6 +80,11 @@ def write_signing_key(path: Path, key: SigningKey) -> None:
     Raises:
         KeyFileError: there is a file already, or it cannot be written.
     """
+    if path.is_dir():
+        raise KeyFileError(
+            f"cannot write the signing key {path}: it is a folder",
+            hint="name a file, for example key.pem",
+        )
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
@@ -159,8 +164,15 @@ class KeyFolder:
         return self._add(1)
 
     def rotate(self) -> Path:
-        """Make the key that signs from now on; returns its file."""
-        return self._add(_number(self.signing_file()) + 1)
+        """Make the key that signs from now on; returns its file.
+
+        Raises:
+            KeyFileError: there is no key yet, or the one that signs cannot be used: firmware that
+                trusts the next key trusts this one too, so nothing is made before it is mended.
+        """
+        last = self.signing_file()
+        read_signing_key(last)
+        return self._add(_number(last) + 1)
 
     def _first(self) -> SigningKey:
         try:

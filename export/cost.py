@@ -180,7 +180,7 @@ def native_cost(
         module.stack_bytes,
         sum(graph.tensors[name].size for name in graph.inputs),
         sum(graph.tensors[name].size for name in graph.outputs),
-        *_limit(budget.ram_bytes, "--budget-ram", profile.ram_bytes, profile),
+        *_limit(budget.ram_bytes, "--budget-ram", profile.model_ram_bytes, profile),
     )
     inference = energy.states.get("inference")
     layers = layer_costs(program, inference, instructions, profile.core)

@@ -18,7 +18,7 @@ from jouleloop.programs import require_program, zig_command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil_tests.powercut.mutants import Mutant
+    from hil_tests.powercut.mutant import Mutant
 
 HARNESS = Path(__file__).parent / "harness"
 # Portable code alone; the harness is the board.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from hil_tests.powercut.mutants import Mutant
+    from hil_tests.powercut.mutant import Mutant
 
 MAX_SEED = 2**64 - 1
 
@@ -28,7 +28,8 @@ class ScenarioTally:
             flash operation.
         torn: those in the middle.
         double_cut: pairs of a cut and a second one in the recovery from it.
-        violations: runs, with one cut or two, that broke a promise.
+        violations: runs, with one cut or two or a failure, that broke a promise.
+        failures: operations that failed once, torn, and the flash reported it.
         recovery_operations: the most flash operations that a start after a cut took.
     """
 
@@ -36,6 +37,7 @@ class ScenarioTally:
     torn: int
     double_cut: int
     violations: int
+    failures: int
     recovery_operations: int
 
 
@@ -90,11 +92,22 @@ class _Reader:
         elif word == "done" and self._progress is not None:
             self._progress(int(rest), self._total)
 
+    @property
+    def has_found(self) -> bool:
+        """Whether a promise was broken."""
+        return bool(self._violations)
+
+    def cut_short(self) -> Proof:
+        """The harness was stopped at the first violation: no scenario is counted but its own."""
+        name = self._violations[0].partition(":")[0]
+        self._scenarios[name] = ScenarioTally(0, 0, 0, 1, 0, 0)
+        return Proof(self._seed, self._recovery_limit, self._scenarios, tuple(self._violations))
+
     def finish(self, wanted: Sequence[str], exit_code: int) -> Proof:
         """A harness that died was killed by the board's code: that breaks a promise too."""
         for name in wanted:
             if name not in self._scenarios:
-                self._scenarios[name] = ScenarioTally(0, 0, 0, 1, 0)
+                self._scenarios[name] = ScenarioTally(0, 0, 0, 1, 0, 0)
                 how = f"exit code {exit_code}; seed {self._seed}"
                 self._violations.append(f"{name}: the board's code ended the harness ({how})")
         return Proof(self._seed, self._recovery_limit, self._scenarios, tuple(self._violations))
@@ -112,6 +125,7 @@ def prove(
     scenarios: Sequence[str] = (),
     mutant: Mutant | None = None,
     flags: Sequence[str] = (),
+    until_found: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Proof:
     """Cut the power at every flash operation of the scenarios, and again in every recovery.
@@ -121,6 +135,7 @@ def prove(
         scenarios: names; none means all.
         mutant: a fault to put into the firmware first, or None for the firmware as it is.
         flags: more of them for gcc: sanitizers, another size of the flash's program unit.
+        until_found: stop at the first violation.
         progress: called with (cut points done, cut points in all).
 
     Raises:
@@ -142,6 +157,8 @@ def prove(
     try:
         for line in process.stdout or ():
             reader.take(line.decode().rstrip("\n"))
+            if until_found and reader.has_found:
+                return reader.cut_short()
         exit_code = process.wait()
     finally:
         stop(process)

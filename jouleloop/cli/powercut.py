@@ -14,7 +14,7 @@ from jouleloop.errors import EXIT_USER
 if TYPE_CHECKING:
     from hil_tests.powercut.prove import Proof
 
-FIELDS = ("cut_points", "torn", "double_cut", "violations")
+FIELDS = ("cut_points", "torn", "double_cut", "failures", "violations")
 
 
 def powercut(

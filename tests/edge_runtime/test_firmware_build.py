@@ -125,6 +125,19 @@ def test_what_cannot_be_built(monkeypatch: pytest.MonkeyPatch, cache: Path) -> N
     assert not cache.exists()
 
 
+@pytest.mark.parametrize("board", ["corstone-300", "mps2-an386", "stm32f405"])
+def test_a_model_gets_the_ram_that_its_export_counts_on(board: str) -> None:
+    profile = device_profiles.load(board)
+    built = build_firmware(profile)
+    # Without a boot loader the firmware itself starts.
+    path = built.elf(0) if built.elf(0).is_file() else built.start
+    labels = Elf(path.read_bytes()).labels
+    given = labels["link_arena_end"] - labels["link_arena_start"]
+    assert profile.model_ram_bytes is not None
+    # Input, output and arena are aligned one behind the other; 2 KiB are room for our own data.
+    assert 0 <= given - profile.model_ram_bytes - 3 * 16 < 2048
+
+
 def test_every_board_has_a_profile_that_says_so() -> None:
     profiles = device_profiles.load_all().values()
     machines = {p.emulator.machine for p in profiles if p.emulator and p.emulator.has_firmware}

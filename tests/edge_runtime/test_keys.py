@@ -169,6 +169,28 @@ def test_no_key_is_overwritten(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [path]
 
 
+@pytest.mark.parametrize("name", ["", "folder"])
+def test_a_folder_is_no_file_for_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(KeyFileError, match="it is a folder"):
+        write_signing_key(type(tmp_path)(name), SigningKey.new())
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
+
+
+def test_no_key_follows_one_that_cannot_be_used(tmp_path: Path) -> None:
+    folder = KeyFolder(tmp_path)
+    folder.new()
+    broken = tmp_path / "key-2.pem"
+    broken.write_bytes(b"no key")
+    broken.chmod(0o600)
+    with pytest.raises(KeyFileError):
+        folder.rotate()
+    assert folder.files()[-1] == broken
+
+
 def test_missing_keys_are_missed(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="no signing key at") as refused:
         read_signing_key(tmp_path / "key.pem")

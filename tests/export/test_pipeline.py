@@ -201,6 +201,11 @@ def test_a_budget_that_holds_is_written_down(checkpoint: Path) -> None:
     assert larger["ram"]["limit_source"] == "rp2040.toml"
 
 
+def test_the_ram_that_a_port_gives_is_the_limit(checkpoint: Path) -> None:
+    # Of 192 KiB, 64 are not used, and 20 are the firmware's.
+    assert export(checkpoint, "stm32f405").cost["ram"]["limit_bytes"] == 108 * 1024
+
+
 def test_a_budget_needs_the_figures_that_it_asks_for(checkpoint: Path) -> None:
     with pytest.raises(MissingFigureError, match=r"corstone-300\.toml has no figure power"):
         export(checkpoint, "corstone-300", budget=Budget(joules_per_decision=1.0))

@@ -14,7 +14,8 @@ import pytest
 
 from edge_runtime.firmware.build import FOLDER
 from hil_tests.powercut import build
-from hil_tests.powercut.mutants import MUTANTS, Mutant, find_mutant
+from hil_tests.powercut.mutant import Mutant
+from hil_tests.powercut.mutants import MUTANTS, find_mutant
 from hil_tests.powercut.prove import Proof, prove
 from jouleloop.errors import InputError, MachineError
 
@@ -29,6 +30,7 @@ SCENARIOS = {
     "firmware-refused",
     "firmware-faded",
     "firmware-faded-too",
+    "firmware-trial-faded",
     "model-update",
     "model-revert",
     "model-refused",
@@ -38,6 +40,7 @@ SCENARIOS = {
     "outbox",
     "outbox-full",
     "configuration",
+    "aged",
 }
 NAMED_MUTANTS = {
     "no-crc-on-outbox-record",
@@ -72,6 +75,8 @@ def test_no_cut_breaks_a_promise(proof: Proof) -> None:
     assert proof.total("violations") == 0
     assert set(proof.scenarios) == SCENARIOS
     assert proof.total("cut_points") > 5000
+    # Every operation behind a start fails once as well.
+    assert proof.total("failures") > 200
     for tally in proof.scenarios.values():
         # Before and after each operation, and in the middle in several ways.
         assert 0 < tally.torn < tally.cut_points
@@ -91,7 +96,7 @@ def test_the_mutants_that_are_promised() -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_seeded_fault_is_found(mutant: Mutant) -> None:
-    found = prove(scenarios=[mutant.scenario], mutant=mutant)
+    found = prove(scenarios=[mutant.scenario], mutant=mutant, until_found=True)
     assert found.total("violations") > 0
     assert found.violations_found[0].startswith(f"{mutant.scenario}: ")
 
@@ -186,6 +191,7 @@ def test_the_command_prints_one_object(proof: Proof) -> None:
         "cut_points": tally.cut_points,
         "torn": tally.torn,
         "double_cut": tally.double_cut,
+        "failures": tally.failures,
         "violations": 0,
     }
     assert record["by_scenario"] == {QUICK: figures}

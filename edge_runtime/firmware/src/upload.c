@@ -31,6 +31,9 @@ static jl_status check_start(const struct jl_port *port, const struct jl_slots *
     if (start->bytes > area_of(port, start->kind, slot)->bytes) {
         return JL_IMAGE_ERROR_TOO_LARGE;
     }
+    if (data.bytes > start->bytes) {
+        return JL_IMAGE_ERROR_OVERRUN;
+    }
     if (start->sha256.bytes != 0 && start->sha256.bytes != JL_SHA256_BYTES) {
         return JL_IMAGE_ERROR_INVALID_HASH;
     }

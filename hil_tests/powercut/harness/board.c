@@ -2,6 +2,7 @@
 #include "engine.h"
 #include "images.h"
 #include "jl_boot.h"
+#include "jl_crc.h"
 #include "promises.h"
 
 #include <setjmp.h>
@@ -10,16 +11,22 @@
 
 enum {
     ARENA_BYTES = 1024,
+    TICKS_HZ = 1000000,
     VERDICTS = 32,
     /** So many that the newest lies in the fence's first block. */
     FENCE_RECORDS = 20 * ERASE_BYTES / RECORD_BYTES + 3,
 };
+
+#define ALIEN_MAGIC UINT32_C(0x4E454C41)
 
 struct jl_node board_node;
 enum firmware board_firmware;
 uint32_t board_firmware_slot;
 static _Alignas(JL_ARENA_ALIGNMENT) uint8_t arena[ARENA_BYTES];
 static uint64_t ticks;
+static uint32_t watched_ms;   /* that the watchdog waits; 0: it is off */
+static uint32_t unwatched_ms; /* since it was told to */
+static bool is_starting;
 static jmp_buf *watchdog;
 static const struct jl_port *port = &board_port; /* whose flash is written */
 
@@ -27,8 +34,38 @@ static uint64_t clock_ticks(void) {
     return ticks++;
 }
 
+static void watch(uint32_t milliseconds) {
+    watched_ms = milliseconds;
+    unwatched_ms = 0;
+}
+
+void board_pass(uint32_t milliseconds) {
+    unwatched_ms += milliseconds;
+    if (watched_ms != 0 && unwatched_ms >= watched_ms) {
+        violate("the watchdog stops the board in its work");
+    }
+}
+
 static void sleep_until(uint64_t until) {
-    (void)until;
+    uint64_t limit = (uint64_t)watched_ms * TICKS_HZ / 1000;
+    if (watched_ms != 0 && (until < ticks || until - ticks >= limit)) {
+        violate("the board sleeps until its watchdog stops it");
+    }
+}
+
+void board_compute(uint32_t taken) {
+    ticks += taken;
+}
+
+bool board_is_starting(void) {
+    return is_starting;
+}
+
+void board_rest(void) {
+    jl_node_step(&board_node);
+    if ((watched_ms != 0) != jl_firmware_is_on_trial(&board_node.slots.record)) {
+        violate("the watchdog is %s", watched_ms != 0 ? "on without a trial" : "off in a trial");
+    }
 }
 
 static uint32_t link_read(uint8_t *data, uint32_t bytes) {
@@ -46,7 +83,7 @@ static bool link_write(const uint8_t *data, uint32_t bytes) {
 static void reset(void) {
 }
 
-static bool has_hung;
+static enum jl_stop next_stop;
 static enum jl_stop stop;
 
 static enum jl_stop stopped_by(void) {
@@ -108,12 +145,14 @@ const struct jl_port board_port = {
     .arena_end = arena + ARENA_BYTES,
     .module_stack_bytes = 1024,
     .module_entry = images_entry,
-    .ticks_hz = 1000000,
+    .ticks_hz = TICKS_HZ,
+    .picojoules_per_tick = 1000,
     .clock_ticks = clock_ticks,
     .sleep_until = sleep_until,
     .link_read = link_read,
     .link_write = link_write,
     .reset = reset,
+    .watchdog = watch,
     .stopped_by = stopped_by,
 };
 
@@ -159,18 +198,76 @@ static void fill_fences(void) {
     port = &board_port;
 }
 
+/** Something newer with a right CRC that is none of this firmware's: its magic is another. */
+static void leave_alien(const struct jl_area *area, uint32_t block, uint32_t bytes) {
+    uint32_t alien[OUTBOX_ENTRY_BYTES / sizeof(uint32_t)] = {ALIEN_MAGIC, 1000, 1000, 1000};
+    uint32_t crc_at = bytes / sizeof(uint32_t) - 1;
+    alien[crc_at] = jl_crc32(alien, crc_at * sizeof(uint32_t));
+    memcpy(flash.memory + area->offset + block * ERASE_BYTES, alien, bytes);
+}
+
+/** Another firmware was here: what it left lies in blocks that are erased before they are used. */
+static void leave_aliens(void) {
+    leave_alien(&board_port.records, 1, RECORD_BYTES);
+    leave_alien(&board_port.configuration, 1, CONFIGURATION_BYTES);
+    for (uint32_t block = 1; block < OUTBOX_BLOCKS; block++) {
+        leave_alien(&board_port.outbox, block, OUTBOX_ENTRY_BYTES);
+    }
+}
+
+/** The number in the second word of each entry whose CRC, its last word, is right. */
+static void age_area(const struct jl_area *area, uint32_t bytes) {
+    uint32_t newest = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t at = area->offset; at < area->offset + area->bytes; at += bytes) {
+            uint32_t words[OUTBOX_ENTRY_BYTES / sizeof(uint32_t)];
+            memcpy(words, flash.memory + at, bytes);
+            uint32_t *crc = &words[bytes / sizeof(uint32_t) - 1];
+            if (*crc != jl_crc32(words, bytes - sizeof *crc) || words[0] == ALIEN_MAGIC) {
+                continue;
+            }
+            if (pass == 0) {
+                newest = words[1] > newest ? words[1] : newest;
+                continue;
+            }
+            words[1] += INT32_MAX - newest;
+            *crc = jl_crc32(words, bytes - sizeof *crc);
+            memcpy(flash.memory + at, words, bytes);
+        }
+    }
+}
+
+void board_age(void) {
+    age_area(&board_port.records, RECORD_BYTES);
+    age_area(&board_port.configuration, CONFIGURATION_BYTES);
+    age_area(&board_port.outbox, OUTBOX_ENTRY_BYTES);
+}
+
 void board_make(uint64_t seed) {
     flash_reset(seed);
+    watch(0);
     fill_fences();
+    leave_aliens();
     memcpy(flash.memory + board_port.firmware_slots[0].offset, firmwares[FIRMWARE_OLD][0].bytes,
            IMAGE_BYTES);
     memset(flash.erases, 0, sizeof flash.erases);
     memset(flash.programs, 0, sizeof flash.programs);
 }
 
-_Noreturn void board_hang(void) {
-    has_hung = true;
+static _Noreturn void stop_board(enum jl_stop by) {
+    next_stop = by;
     longjmp(*watchdog, 1);
+}
+
+_Noreturn void board_hang(void) {
+    if (watched_ms == 0) {
+        violate("the board hangs for ever: no watchdog runs");
+    }
+    stop_board(JL_STOP_WATCHDOG);
+}
+
+_Noreturn void board_crash(void) {
+    stop_board(JL_STOP_FAULT);
 }
 
 /** What the boot loader chose: byte for byte firmware that somebody made for this slot. */
@@ -190,6 +287,36 @@ static void take_firmware(const struct jl_image *image) {
     violate("firmware starts that nobody made");
 }
 
+static uint32_t counter_in(const struct jl_area *area, const struct image *images, int count,
+                           int stride) {
+    for (int number = 1; number < count; number++) {
+        const struct image *image = &images[number * stride];
+        if (memcmp(flash.memory + area->offset, image->bytes, IMAGE_BYTES) == 0) {
+            return image->counter;
+        }
+    }
+    return UINT32_MAX; /* it has faded */
+}
+
+/** Whatever a cut leaves: no counter is above that of the image that the record confirms. */
+static void check_counters(void) {
+    struct jl_record record = jl_records_read(&board_port);
+    uint32_t slot = record.firmware_slot;
+    if (slot >= JL_FIRMWARE_SLOTS ||
+        (record.model_slot >= JL_MODEL_SLOTS && record.model_slot != JL_NO_SLOT)) {
+        violate("the record confirms a slot that there is not");
+    }
+    if (record.firmware_counter > counter_in(&board_port.firmware_slots[slot], firmwares[0] + slot,
+                                             FIRMWARES, JL_FIRMWARE_SLOTS)) {
+        violate("the counter of firmware is above that of the confirmed one");
+    }
+    slot = record.model_slot;
+    if (slot != JL_NO_SLOT &&
+        record.model_counter > counter_in(&board_port.model_slots[slot], models, MODELS, 1)) {
+        violate("the counter of models is above that of the confirmed one");
+    }
+}
+
 /** Boot loader, then firmware. */
 static void start_once(void) {
     struct jl_image image;
@@ -201,6 +328,9 @@ static void start_once(void) {
     promises_firmware_starts(board_firmware);
     if (board_firmware == FIRMWARE_DEAD) {
         board_hang();
+    }
+    if (board_firmware == FIRMWARE_CRASHES) {
+        board_crash();
     }
     jl_node_start(&board_node, &board_port);
 }
@@ -215,13 +345,17 @@ void board_start(void) {
     }
     starts++;
     promises.starts++;
-    stop = has_hung ? JL_STOP_WATCHDOG : JL_STOP_OTHER;
-    has_hung = false;
+    stop = next_stop;
+    next_stop = JL_STOP_OTHER;
+    is_starting = true;
     flash_power_up();
     ticks = 0;
+    watch(0);
     memset(arena, 0xA5, sizeof arena);
     memset(&board_node, 0xA5, sizeof board_node);
+    check_counters();
     start_once();
+    is_starting = false;
     watchdog = NULL;
 }
 

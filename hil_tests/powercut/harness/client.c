@@ -21,7 +21,39 @@ void promises_reset(void) {
     };
 }
 
+static bool is_in(jl_status status, const jl_status *statuses, uint32_t count) {
+    for (uint32_t index = 0; index < count; index++) {
+        if (statuses[index] == status) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Why anything was ever rolled back: nothing else stands in a record. */
+static void check_reasons(void) {
+    static const jl_status known[] = {
+        JL_OK,
+        JL_IMAGE_ERROR_INVALID_MAGIC,
+        JL_NODE_ERROR_HASH_MISMATCH,
+        JL_NODE_ERROR_NOT_CONFIRMED,
+        JL_NODE_ERROR_TRIAL_CRASHED,
+        JL_NODE_ERROR_TRIAL_HUNG,
+        JL_NODE_ERROR_SELF_TEST_DIFFERS,
+        JL_NODE_ERROR_SELF_TEST_STOPPED,
+    };
+    const struct jl_record *record = &board_node.slots.record;
+    jl_status firmware = jl_reason_status(record->firmware_reason);
+    jl_status model = jl_reason_status(record->model_reason);
+    uint32_t count = sizeof known / sizeof *known;
+    if (!is_in(firmware, known, count) || !is_in(model, known, count)) {
+        violate("a rollback for reasons %#x and %#x that nobody had", (unsigned)firmware,
+                (unsigned)model);
+    }
+}
+
 void boot_check(void) {
+    check_reasons();
     request_open();
     struct jl_bytes reply = request_send(JL_SMP_READ, JL_GROUP_NODE, JL_NODE_LEDGER);
     uint32_t boot_id = reply_number(reply, "boot_id");
@@ -38,13 +70,15 @@ void boot_check(void) {
 
 void client_check_reason(const char *kind, jl_status expected) {
     uint32_t code = 0;
+    uint32_t group = 0;
     struct jl_bytes reason;
     request_open();
     struct jl_bytes reply = request_send(JL_SMP_READ, JL_GROUP_NODE, JL_NODE_ROLLBACK);
     if (!reply_map(reply, kind, &reason) ||
         jl_cbor_get_uint(reason, "rc", &code) != JL_CBOR_FOUND ||
-        code != ((uint32_t)expected & 0xFFFFu)) {
-        violate("the trial of a %s was given up for reason %u", kind, code);
+        jl_cbor_get_uint(reason, "group", &group) != JL_CBOR_FOUND ||
+        (group << 16 | code) != (uint32_t)expected) {
+        violate("the trial of a %s was given up for reason %u of group %u", kind, code, group);
     }
 }
 
@@ -117,7 +151,23 @@ void client_check(void) {
     outbox_check(0);
 }
 
+void client_check_running(void) {
+    bool is_model_settled = promises.next_model == NOTHING && !promises.is_confirming_model;
+    configuration_check();
+    if (is_model_settled && models_serving() != NOTHING) {
+        client_configure(1);
+        /* Where a mark failed, what its block had owed is counted as dropped by the next entry. */
+        client_infer();
+        outbox_check(0);
+    }
+}
+
 void client_use_everything(void) {
+    if (promises.model == NOTHING) {
+        /* There is nothing that its beginning could confirm. */
+        images_abandon_upload(JL_SMP_IMAGE_MODEL, &models[MODEL_LAST]);
+        models_check();
+    }
     client_configure(promises.report_every + 1);
     client_configure(1);
     client_update_model(promises.model == MODEL_LAST ? MODEL_LAST_TOO : MODEL_LAST);

@@ -11,6 +11,10 @@
 void client_infer(void);
 /** Acknowledge all decisions up to and with this one. */
 void client_acknowledge(uint32_t through);
+/** Acknowledge what was acknowledged before, as a client does that got no answer. */
+void client_acknowledge_again(void);
+/** Acknowledge the oldest one where that opens a block, which drops more of them. */
+void client_acknowledge_and_drop(void);
 /** Acknowledge one that was never made: refused. */
 void client_acknowledge_too_much(void);
 void client_configure(uint32_t report_every);
@@ -57,11 +61,33 @@ void client_disturb_trial(void);
 /** Erase both slots: the one that runs is not. */
 void client_erase_firmware(void);
 
+/** Upload models that are right but for one thing: each is refused, and the board says why. */
+void client_offer_spoilt_models(void);
+void client_offer_spoilt_firmware(void);
+/** In a trial, or before one: an upload that is refused at its beginning ends no trial. */
+void client_announce_models_badly(void);
+void client_announce_firmware_badly(void);
+/** Upload other firmware than that which waits for its trial: none begins. */
+void client_replace_firmware_before_its_trial(void);
+/** Confirm firmware that has faded since it started: refused. */
+void client_confirm_faded_firmware(void);
+/** Firmware in the slot that it is not linked for, as a debug probe may put it, is none. */
+void client_misplace_firmware(void);
+/** A trial that ends at code that the core cannot execute. */
+void client_crash_firmware(void);
+/** Update with models that fill both slots to their ends. */
+void client_fill_slots(void);
+/** Erase a slot that half an upload lies in: the upload begins anew. */
+void client_erase_half_an_upload(void);
+
 /** Why the last trial of a kind, "firmware" or "model", was given up. */
 void client_check_reason(const char *kind, jl_status expected);
 
 /** After a start: whether every promise is kept. What was on its way is settled then. */
 void client_check(void);
+
+/** Without a start: a request that the board refused did nothing, and the next ones work. */
+void client_check_running(void);
 
 /** Whether flash lasts as long as it can. */
 void client_check_wear(void);

@@ -78,12 +78,19 @@ bool client_is_on_trial(void) {
     return (int32_t)board_firmware != promises.firmware;
 }
 
-/** Put the firmware in the spare slot on trial; whether the board will. */
-static bool ask_for_trial(enum firmware number) {
+static bool ask_for(const struct image *image, bool is_confirmed) {
     request_open();
-    request_bytes("hash", firmware_for(number, spare_slot())->sha256, JL_SHA256_BYTES);
-    request_bool("confirm", false);
+    request_bytes("hash", image->sha256, JL_SHA256_BYTES);
+    request_bool("confirm", is_confirmed);
     return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_STATE));
+}
+
+bool firmware_ask_for(enum firmware number, bool is_confirmed) {
+    return ask_for(firmware_for(number, spare_slot()), is_confirmed);
+}
+
+bool firmware_ask_for_running(void) {
+    return ask_for(firmware_for(board_firmware, board_firmware_slot), false);
 }
 
 void client_test_firmware(enum firmware number) {
@@ -92,22 +99,27 @@ void client_test_firmware(enum firmware number) {
     }
     promises.trial = (int32_t)number;
     promises.trial_starts = 0;
-    if (!ask_for_trial(number)) {
+    if (!firmware_ask_for(number, false)) {
         violate("the trial of firmware %d was refused", (int)number);
     }
     promises.is_trial_promised = true;
     promises.trial_cuts = promises.cuts;
 }
 
-void client_confirm_firmware(void) {
-    promises.is_confirming = true;
+bool firmware_confirm(void) {
     request_open();
     request_bool("confirm", true);
-    if (!reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_STATE))) {
+    return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_STATE));
+}
+
+void client_confirm_firmware(void) {
+    promises.is_confirming = true;
+    if (!firmware_confirm()) {
         violate("firmware %d was not confirmed", promises.trial);
     }
     settle_confirmed();
     firmware_check();
+    client_check_reason("firmware", JL_OK);
 }
 
 void client_update_firmware(enum firmware number) {
@@ -120,6 +132,7 @@ void client_update_firmware(enum firmware number) {
     client_confirm_firmware();
     board_start();
     client_check();
+    client_check_reason("firmware", JL_OK);
 }
 
 void client_offer_firmware(const struct image images[JL_FIRMWARE_SLOTS]) {
@@ -142,7 +155,7 @@ void client_disturb_trial(void) {
     const struct image *image = firmware_for(FIRMWARE_NEWER, spare_slot());
     if (images_upload(JL_SMP_IMAGE_FIRMWARE, image) ||
         images_erase(JL_SMP_IMAGE_FIRMWARE, spare_slot()) ||
-        ask_for_trial((enum firmware)promises.firmware)) {
+        firmware_ask_for((enum firmware)promises.firmware, false)) {
         violate("the way back from a trial was barred");
     }
     firmware_check();
@@ -152,6 +165,7 @@ void client_erase_firmware(void) {
     if (images_erase(JL_SMP_IMAGE_FIRMWARE, board_firmware_slot)) {
         violate("the firmware that runs was erased");
     }
+    images_leave_rest(&board_port.firmware_slots[spare_slot()]);
     if (!images_erase(JL_SMP_IMAGE_FIRMWARE, spare_slot())) {
         violate("the spare slot of firmware is not erased");
     }

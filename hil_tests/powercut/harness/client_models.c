@@ -90,6 +90,7 @@ static bool ask_for(int32_t model, bool is_confirmed) {
 
 static void settle_confirmed(int32_t model) {
     promises.model = model;
+    promises.model_counter = models[model].counter;
     promises.next_model = NOTHING;
     promises.model_trial = NOTHING;
     promises.is_confirming_model = false;
@@ -102,6 +103,7 @@ static void confirm_model(enum model model) {
         violate("model %d was not confirmed", (int)model);
     }
     settle_confirmed((int32_t)model);
+    client_check_reason("model", JL_OK);
 }
 
 void client_update_model(enum model model) {
@@ -158,6 +160,10 @@ void client_erase_models(void) {
     if (images_erase(JL_SMP_IMAGE_MODEL, serving_slot)) {
         violate("the model that serves was erased");
     }
+    if (images_erase(JL_SMP_IMAGE_MODEL, JL_MODEL_SLOTS)) {
+        violate("a slot was erased that there is not");
+    }
+    images_leave_rest(&board_port.model_slots[1 - serving_slot]);
     if (!images_erase(JL_SMP_IMAGE_MODEL, 1 - serving_slot)) {
         violate("slot %u is not erased", 1 - serving_slot);
     }

@@ -176,6 +176,23 @@ void client_acknowledge(uint32_t through) {
     }
 }
 
+void client_acknowledge_again(void) {
+    request_open();
+    request_number("seq", promises.first - 1);
+    struct jl_bytes reply = request_send(JL_SMP_WRITE, JL_GROUP_NODE, JL_NODE_OUTBOX_ACKNOWLEDGE);
+    if (!reply_is_ok(reply)) {
+        violate("what was acknowledged cannot be acknowledged again");
+    }
+    take_state(reply);
+}
+
+void client_acknowledge_and_drop(void) {
+    while (board_node.outbox.end < ERASE_BYTES) {
+        client_infer();
+    }
+    client_acknowledge(promises.first);
+}
+
 void client_acknowledge_too_much(void) {
     request_open();
     request_number("seq", promises.next);

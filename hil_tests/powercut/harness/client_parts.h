@@ -12,6 +12,12 @@ void outbox_check(uint32_t from);
 uint32_t outbox_programs(void);
 void configuration_check(void);
 void firmware_check(void);
+/** Ask for the firmware in the spare slot, on trial or for good; whether the board will. */
+bool firmware_ask_for(enum firmware number, bool is_confirmed);
+/** Ask for the firmware that runs; whether the board will: nothing changes. */
+bool firmware_ask_for_running(void);
+/** Confirm what runs; whether the board did. */
+bool firmware_confirm(void);
 /** The model on trial, or else the confirmed one, serves. */
 void models_check(void);
 /** As models_check(), behind a start: a trial is over, and what was on its way is settled. */
@@ -36,8 +42,25 @@ bool images_upload(uint32_t kind, const struct image *image);
 void images_abandon_upload(uint32_t kind, const struct image *image);
 /** Upload more than a slot holds, and more than was announced: a violation where it is taken. */
 void images_upload_too_much(uint32_t kind, const struct image *image);
+/** Upload an image with so many zeros behind it that it fills a slot; it must be taken. */
+void images_upload_padded(uint32_t kind, const struct image *image);
+/** Why images_upload() returned false. */
+jl_status images_refusal(void);
+
+/** How an upload begins. */
+struct announcement {
+    uint32_t bytes;
+    uint32_t hash_bytes; /* that are sent of the file's; 0: none */
+    bool must_be_newer;
+};
+
+/** Send the first piece of an upload; what the board says to it. */
+jl_status images_announce(uint32_t kind, const struct image *image,
+                          const struct announcement *announcement);
 /** Erase a slot; whether the board did. */
 bool images_erase(uint32_t kind, uint32_t slot);
+/** What a larger image left lies at the end of a slot. */
+void images_leave_rest(const struct jl_area *area);
 void images_check_erased(const struct jl_area *area);
 
 #endif

@@ -24,6 +24,12 @@ static int32_t identify(uint32_t kind, uint32_t slot, struct jl_bytes hash) {
     violate("slot %u of image %u holds what nobody made", slot, kind);
 }
 
+/** One that was withdrawn by a confirmed one's security counter. */
+static bool is_withdrawn(uint32_t kind, int32_t number) {
+    return kind == JL_SMP_IMAGE_MODEL ? models[number].counter < promises.model_counter
+                                      : firmwares[number][0].counter < promises.firmware_counter;
+}
+
 struct listed images_list(uint32_t kind) {
     struct listed listed = {.active = NOTHING, .confirmed = NOTHING};
     struct jl_bytes images;
@@ -45,6 +51,9 @@ struct listed images_list(uint32_t kind) {
         }
         uint32_t slot = reply_number(map, "slot");
         int32_t number = identify(kind, slot, hash);
+        if (is_withdrawn(kind, number)) {
+            violate("image %u lists what was withdrawn", kind);
+        }
         if ((is_active && listed.active != NOTHING) ||
             (is_confirmed && listed.confirmed != NOTHING)) {
             violate("two images %u are active or confirmed", kind);
@@ -82,15 +91,26 @@ static void interrupt_upload(uint32_t kind, const struct image *image, uint32_t 
             violate("an upload that was interrupted at %u does not go on there", stored);
         }
     }
+    struct jl_bytes ahead = send_piece(kind, image, stored + PROGRAM_BYTES);
+    if (!reply_is_ok(ahead) || reply_number(ahead, "off") != stored) {
+        violate("an upload with a gap goes on behind it");
+    }
     if (images_list(kind).active != active) {
         violate("half an upload changed what is active");
     }
+}
+
+static jl_status refusal;
+
+jl_status images_refusal(void) {
+    return refusal;
 }
 
 bool images_upload(uint32_t kind, const struct image *image) {
     for (uint32_t offset = 0; offset < IMAGE_BYTES;) {
         struct jl_bytes reply = send_piece(kind, image, offset);
         if (!reply_is_ok(reply)) {
+            refusal = reply_status(reply);
             return false;
         }
         uint32_t stored = reply_number(reply, "off");
@@ -111,22 +131,49 @@ void images_abandon_upload(uint32_t kind, const struct image *image) {
     }
 }
 
-/** The start of an upload that states another length than the image has. */
-static bool announce(uint32_t kind, const struct image *image, uint32_t bytes) {
+jl_status images_announce(uint32_t kind, const struct image *image,
+                          const struct announcement *announcement) {
     request_open();
     request_number("off", 0);
     request_bytes("data", image->bytes, PIECE_BYTES);
     request_number("image", kind);
-    request_number("len", bytes);
-    return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_UPLOAD));
+    request_number("len", announcement->bytes);
+    request_bytes("sha", image->file_sha256, announcement->hash_bytes);
+    request_bool("upgrade", announcement->must_be_newer);
+    struct jl_bytes reply = request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_UPLOAD);
+    return reply_is_ok(reply) ? JL_OK : reply_status(reply);
+}
+
+void images_upload_padded(uint32_t kind, const struct image *image) {
+    static uint8_t file[MODEL_SLOT_BLOCKS * ERASE_BYTES];
+    memset(file, 0, sizeof file);
+    memcpy(file, image->bytes, IMAGE_BYTES);
+    for (uint32_t offset = 0; offset < sizeof file;) {
+        uint32_t left = (uint32_t)sizeof file - offset;
+        request_open();
+        request_number("off", offset);
+        request_bytes("data", file + offset, left < PIECE_BYTES ? left : PIECE_BYTES);
+        if (offset == 0) {
+            request_number("image", kind);
+            request_number("len", sizeof file);
+        }
+        struct jl_bytes reply = request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_UPLOAD);
+        if (!reply_is_ok(reply) || reply_number(reply, "off") <= offset) {
+            violate("an image that fills its slot was refused");
+        }
+        offset = reply_number(reply, "off");
+    }
 }
 
 void images_upload_too_much(uint32_t kind, const struct image *image) {
-    if (announce(kind, image, MODEL_SLOT_BLOCKS * ERASE_BYTES + 1)) {
+    struct announcement start = {.bytes = MODEL_SLOT_BLOCKS * ERASE_BYTES + 1};
+    if (images_announce(kind, image, &start) == JL_OK) {
         violate("an upload was begun that no slot can hold");
     }
     uint32_t stored = PIECE_BYTES / PROGRAM_BYTES * PROGRAM_BYTES;
-    if (!announce(kind, image, PIECE_BYTES + 1) || reply_is_ok(send_piece(kind, image, stored))) {
+    start.bytes = PIECE_BYTES + 1;
+    if (images_announce(kind, image, &start) != JL_OK ||
+        reply_is_ok(send_piece(kind, image, stored))) {
         violate("more was uploaded than was announced");
     }
 }
@@ -135,6 +182,10 @@ bool images_erase(uint32_t kind, uint32_t slot) {
     request_open();
     request_number("slot", kind * JL_SMP_SLOTS_PER_IMAGE + slot);
     return reply_is_ok(request_send(JL_SMP_WRITE, JL_GROUP_IMAGE, JL_IMAGE_ERASE));
+}
+
+void images_leave_rest(const struct jl_area *area) {
+    flash.memory[area->offset + area->bytes - 1] = 0;
 }
 
 void images_check_erased(const struct jl_area *area) {

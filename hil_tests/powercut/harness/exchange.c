@@ -44,6 +44,7 @@ struct jl_bytes request_send(uint8_t operation, uint16_t group, uint8_t command)
     memcpy(message, header, sizeof header);
     struct jl_bytes request = {message, JL_SMP_HEADER_BYTES + writer.used};
     uint32_t bytes = jl_smp_answer(&board_node, request);
+    board_rest();
     struct jl_bytes reply = {board_node.reply + JL_SMP_HEADER_BYTES, bytes - JL_SMP_HEADER_BYTES};
     if (bytes <= JL_SMP_HEADER_BYTES || !jl_cbor_is_map(reply)) {
         violate("the board answered group %u command %u with no map", group, command);
@@ -113,12 +114,32 @@ bool reply_next(struct jl_bytes *array, struct jl_bytes *map) {
 bool reply_is_ok(struct jl_bytes reply) {
     uint32_t code = 0;
     (void)jl_cbor_get_uint(reply, "rc", &code);
-    return code == 0 && jl_cbor_get_uint(reply, "err", &code) == JL_CBOR_ABSENT;
+    bool is_ok = code == 0 && jl_cbor_get_uint(reply, "err", &code) == JL_CBOR_ABSENT;
+    if (!is_ok && flash_has_failed()) {
+        lose_power(); /* it said so; whether it keeps its promises is seen at the next start */
+    }
+    return is_ok;
+}
+
+jl_status reply_status(struct jl_bytes reply) {
+    uint32_t code = 0;
+    uint32_t group = 0;
+    struct jl_bytes error;
+    if (!reply_map(reply, "err", &error)) {
+        (void)jl_cbor_get_uint(reply, "rc", &code);
+        return (jl_status)code;
+    }
+    (void)jl_cbor_get_uint(error, "group", &group);
+    (void)jl_cbor_get_uint(error, "rc", &code);
+    return (jl_status)(group << 16 | code);
 }
 
 uint32_t reply_number(struct jl_bytes reply, const char *key) {
     uint32_t value = 0;
     if (jl_cbor_get_uint(reply, key, &value) != JL_CBOR_FOUND) {
+        if (flash_has_failed()) {
+            lose_power(); /* a decision that is not kept has no sequence */
+        }
         violate("an answer without \"%s\"", key);
     }
     return value;

@@ -3,6 +3,7 @@
 #define POWERCUT_EXCHANGE_H
 
 #include "jl_cbor.h"
+#include "jl_smp_ids.h"
 
 /** Begin a request's map. */
 void request_open(void);
@@ -15,6 +16,9 @@ struct jl_bytes request_send(uint8_t operation, uint16_t group, uint8_t command)
 
 /** Whether a reply reports no error. */
 bool reply_is_ok(struct jl_bytes reply);
+
+/** The error that a reply reports; JL_OK for none. */
+jl_status reply_status(struct jl_bytes reply);
 
 /** A number in a map; a violation where it is not there. */
 uint32_t reply_number(struct jl_bytes map, const char *key);

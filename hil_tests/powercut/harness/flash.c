@@ -9,6 +9,7 @@ struct flash flash;
 
 static struct cut armed;
 static uint32_t operation_count;
+static bool has_failed;
 static struct operation operations[MAX_OPERATIONS];
 
 static const struct nor nor = {
@@ -29,6 +30,11 @@ uint32_t flash_random(uint32_t below) {
 void flash_arm(struct cut cut) {
     armed = cut;
     operation_count = 0;
+    has_failed = false;
+}
+
+bool flash_has_failed(void) {
+    return has_failed;
 }
 
 uint32_t flash_operations(void) {
@@ -40,7 +46,11 @@ const struct operation *flash_operation(uint32_t index) {
 }
 
 uint32_t flash_torn_variants(const struct operation *operation) {
-    return operation->is_erase ? TORN_ERASES : TORN_UNITS * operation->units - 1;
+    if (operation->is_erase) {
+        return TORN_ERASES;
+    }
+    uint32_t pages = operation->units < PAGE_UNITS ? 1 : TORN_PAGES;
+    return TORN_UNITS * operation->units - 1 + pages;
 }
 
 void flash_reset(uint64_t seed) {
@@ -122,7 +132,60 @@ static bool program_units(uint32_t offset, const uint8_t *data, uint32_t units) 
     return nor_program(&nor, offset, data, units * PROGRAM_BYTES);
 }
 
-static void tear_program(uint32_t offset, const uint8_t *data, uint32_t variant) {
+/** All bits but one that is to fall. */
+static void nearly_program_unit(uint32_t offset, const uint8_t *data) {
+    uint32_t left_out = flash_random(PROGRAM_BYTES);
+    bool is_left_out = false;
+    for (uint32_t index = 0; index < PROGRAM_BYTES; index++) {
+        uint32_t byte = (left_out + index) % PROGRAM_BYTES;
+        uint8_t *at = &flash.memory[offset + byte];
+        uint8_t falling = (uint8_t)(*at & ~data[byte]);
+        if (!is_left_out && falling != 0) {
+            falling &= (uint8_t)(falling - 1);
+            is_left_out = true;
+        }
+        *at &= (uint8_t)~falling;
+    }
+}
+
+/** A part that programs all units of a page at once got to some of them. */
+static void tear_page(uint32_t offset, const uint8_t *data, uint32_t units, uint32_t variant) {
+    uint32_t last = (units - 1) * PROGRAM_BYTES;
+    uint32_t inside = variant == 2 ? 1 + flash_random(units - 2) : 0;
+    switch (variant) {
+    case 0: /* the whole page but one bit of its last unit */
+        program_units(offset, data, units - 1);
+        nearly_program_unit(offset + last, data + last);
+        return;
+    case 1: /* the last unit alone */
+        program_units(offset + last, data + last, 1);
+        return;
+    case 2: /* all but one between the first and the last */
+        program_units(offset, data, inside);
+        inside = (inside + 1) * PROGRAM_BYTES;
+        program_units(offset + inside, data + inside, units - inside / PROGRAM_BYTES);
+        return;
+    default: /* of each unit but one some bits, perhaps all */
+        for (uint32_t at = PROGRAM_BYTES; at <= last; at += PROGRAM_BYTES) {
+            switch (flash_random(3)) {
+            case 0:
+                tear_unit(offset + at, data + at);
+                break;
+            case 1:
+                program_units(offset + at, data + at, 1);
+                break;
+            default:
+                break;
+            }
+        }
+    }
+}
+
+static void tear_program(uint32_t offset, const uint8_t *data, uint32_t units, uint32_t variant) {
+    if (variant >= TORN_UNITS * units - 1) {
+        tear_page(offset, data, units, variant - (TORN_UNITS * units - 1));
+        return;
+    }
     uint32_t whole = variant / TORN_UNITS + (variant % TORN_UNITS == 2 ? 1 : 0);
     uint32_t at = whole * PROGRAM_BYTES;
     program_units(offset, data, whole);
@@ -172,11 +235,13 @@ static bool begin(struct operation operation) {
     if (operation_count >= MAX_OPERATIONS) {
         violate("%u flash operations and no end", operation_count);
     }
+    operation.is_in_start = board_is_starting();
     bool is_hit = armed.kind != CUT_NONE && operation_count == armed.operation;
     operations[operation_count++] = operation;
     if (is_hit && armed.kind == CUT_BEFORE) {
         lose_power();
     }
+    has_failed = has_failed || (is_hit && armed.kind == FAILURE);
     return is_hit;
 }
 
@@ -187,6 +252,11 @@ bool flash_erase(uint32_t offset) {
     }
     uint32_t block = offset / ERASE_BYTES;
     flash.erases[block]++;
+    board_pass(ERASE_MS);
+    if (is_hit && armed.kind == FAILURE) {
+        tear_erase(offset, armed.variant);
+        return false;
+    }
     if (is_hit && armed.kind == CUT_TORN) {
         tear_erase(offset, armed.variant);
         lose_power();
@@ -209,8 +279,12 @@ bool flash_program(uint32_t offset, const uint8_t *data, uint32_t bytes) {
     uint32_t units = bytes / PROGRAM_BYTES;
     bool is_hit = begin((struct operation){.offset = offset, .units = units});
     flash.programs[offset / ERASE_BYTES]++;
+    if (is_hit && armed.kind == FAILURE) {
+        tear_program(offset, data, units, armed.variant);
+        return false;
+    }
     if (is_hit && armed.kind == CUT_TORN) {
-        tear_program(offset, data, armed.variant);
+        tear_program(offset, data, units, armed.variant);
         lose_power();
     }
     bool is_stored = program_units(offset, data, units);

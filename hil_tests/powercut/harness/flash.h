@@ -3,9 +3,11 @@
  *
  * An operation is one call of the port: the erase of a block, or the program of some units. What a
  * cut in the middle leaves: of a program, a prefix of whole units and perhaps one unit of which
- * only some bits fell, or a single one; of an erase, a block of which only some bits rose. Bits
- * that were on their way read differently at each start; at least one bit of a torn unit never
- * reads as programmed.
+ * only some bits fell, or a single one; of parts that program a page at once, any of its units; of
+ * an erase, a block of which only some bits rose. Bits that were on their way read differently at
+ * each start; at least one bit of a torn unit never reads as programmed.
+ *
+ * Flash that fails reports it: the same is left, and the board goes on.
  */
 #ifndef POWERCUT_FLASH_H
 #define POWERCUT_FLASH_H
@@ -19,6 +21,9 @@ enum {
     TORN_ERASES = 8,
     /** Ways in which each unit of a program can be the last: torn, scratched, whole. */
     TORN_UNITS = 3,
+    /** Ways in which a whole page can stop, one of them also where there are less units. */
+    TORN_PAGES = 4,
+    PAGE_UNITS = 3,
 };
 
 /** What flash is, and what the next start depends on. */
@@ -38,17 +43,19 @@ enum cut_kind {
     CUT_BEFORE,
     CUT_TORN,
     CUT_AFTER,
+    FAILURE, /* no cut: the operation is torn, and the flash says so */
 };
 
 struct cut {
     enum cut_kind kind;
     uint32_t operation; /* counted from 0 since flash_arm() */
-    uint32_t variant;   /* of CUT_TORN */
+    uint32_t variant;   /* of CUT_TORN, FAILURE */
 };
 
 /** An operation as it was asked for. */
 struct operation {
     bool is_erase;
+    bool is_in_start;
     uint32_t offset;
     uint32_t units;
 };
@@ -57,6 +64,8 @@ extern struct flash flash;
 
 /** Count operations from here on, and end the run at the cut. */
 void flash_arm(struct cut cut);
+/** Whether the flash reported a failure since flash_arm(). */
+bool flash_has_failed(void);
 /** Operations since flash_arm(). */
 uint32_t flash_operations(void);
 /** One of them. */

@@ -28,8 +28,9 @@ enum firmware {
     FIRMWARE_OLD = 1, /* from the factory, in the first slot */
     FIRMWARE_NEW,
     FIRMWARE_NEWER,
-    FIRMWARE_DEAD, /* stops the board as soon as it starts */
-    FIRMWARE_LAST, /* with the highest security counter, as the next one */
+    FIRMWARE_DEAD,    /* stops the board as soon as it starts */
+    FIRMWARE_CRASHES, /* so does this one */
+    FIRMWARE_LAST,    /* with the highest security counter, as the next one */
     FIRMWARE_LAST_TOO,
     FIRMWARES,
 };

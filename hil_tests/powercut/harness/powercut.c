@@ -1,12 +1,13 @@
 /*
  * The power-cut proof: runs each scenario once to count its flash operations, then again with a cut
- * at each of them, and again with a second cut at each operation of the recovery.
+ * at each of them, and again with a second cut at each operation of the recovery. Each operation
+ * that no start makes fails once as well, without a cut until the board is done.
  *
  *     powercut SEED [SCENARIO...]
  *     powercut --list
  *
  * Prints one line per fact: `total N`, `done N`, `scenario NAME CUT_POINTS TORN DOUBLE_CUT
- * VIOLATIONS RECOVERY_OPERATIONS`, `violation SCENARIO: TEXT`.
+ * VIOLATIONS FAILURES RECOVERY_OPERATIONS`, `violation SCENARIO: TEXT`.
  */
 #include "board.h"
 #include "client.h"
@@ -37,6 +38,7 @@ struct tally {
     uint32_t cut_points;
     uint32_t torn;
     uint32_t double_cut;
+    uint32_t failures;
     uint32_t violations;
     uint32_t hangs;
 };
@@ -91,14 +93,21 @@ static void hold_to_promises(void) {
     client_check_wear();
 }
 
+/** The flash failed and the board said so: it goes on as if it had not been asked. */
+static void go_on_after_failure(void) {
+    flash_arm((struct cut){CUT_NONE});
+    client_check_running();
+}
+
 static void recover_and_check(void) {
     recover();
     hold_to_promises();
 }
 
 static void describe_cut(char *text, size_t bytes, struct cut cut, struct operation operation) {
-    static const char *const kinds[] = {"", "before", "in the middle of", "after"};
-    int used = snprintf(text, bytes, "cut %s operation %u (", kinds[cut.kind], cut.operation);
+    static const char *const kinds[] = {"", "cut before", "cut in the middle of", "cut after",
+                                        "failure of"};
+    int used = snprintf(text, bytes, "%s operation %u (", kinds[cut.kind], cut.operation);
     char *rest = text + used;
     size_t left = bytes - (size_t)used;
     if (operation.is_erase) {
@@ -107,7 +116,7 @@ static void describe_cut(char *text, size_t bytes, struct cut cut, struct operat
         used =
             snprintf(rest, left, "program of %u units at %#x", operation.units, operation.offset);
     }
-    if (cut.kind == CUT_TORN) {
+    if (cut.kind == CUT_TORN || cut.kind == FAILURE) {
         snprintf(rest + used, left - (size_t)used, ", variant %u)", cut.variant);
     } else {
         snprintf(rest + used, left - (size_t)used, ")");
@@ -136,6 +145,11 @@ static bool next_cut(struct cut *cut, const struct operation *operation) {
         if (++cut->variant == flash_torn_variants(operation)) {
             cut->kind = CUT_AFTER;
         }
+        return true;
+    }
+    if (cut->kind == CUT_AFTER && !operation->is_in_start) {
+        cut->kind = FAILURE;
+        cut->variant %= flash_torn_variants(operation);
         return true;
     }
     return false;
@@ -174,6 +188,9 @@ static void cut_recovery(const struct scenario *scenario, struct tally *tally, c
  */
 static bool is_cut_twice(struct cut cut, const struct operation *operation) {
     enum { ALL_UNITS = 8, EACH = 4 };
+    if (cut.kind == FAILURE) {
+        return false;
+    }
     bool is_long = cut.kind == CUT_TORN && !operation->is_erase && operation->units > ALL_UNITS;
     return !is_long || cut.variant / TORN_UNITS % EACH == 0;
 }
@@ -189,9 +206,16 @@ static void cut_once(const struct scenario *scenario, struct tally *tally,
     flash.random ^= (uint64_t)cut.operation << 32 ^ cut.variant << 2 ^ cut.kind;
     flash_arm(cut);
     enum outcome outcome = run_guarded(scenario->run);
-    tally->cut_points++;
+    tally->cut_points += cut.kind != FAILURE ? 1 : 0;
+    tally->failures += cut.kind == FAILURE ? 1 : 0;
     tally->torn += cut.kind == CUT_TORN ? 1 : 0;
-    if (outcome == FINISHED) {
+    if (cut.kind == FAILURE) {
+        if (outcome == POWER_LOST) {
+            outcome = run_guarded(go_on_after_failure);
+        }
+        /* All that it answered counts. */
+        outcome = outcome == FINISHED ? POWER_LOST : outcome;
+    } else if (outcome == FINISHED) {
         outcome = run_guarded(not_repeatable);
     }
     if (outcome == POWER_LOST) {
@@ -238,6 +262,7 @@ static uint32_t count_cuts(const struct operation *operations, uint32_t count) {
     uint32_t cuts = 0;
     for (uint32_t index = 0; index < count; index++) {
         cuts += 2 + flash_torn_variants(&operations[index]);
+        cuts += operations[index].is_in_start ? 0 : 1; /* its failure */
     }
     return cuts;
 }
@@ -269,8 +294,8 @@ static void run_scenario(const struct scenario *scenario, bool is_counting, uint
             }
         } while (next_cut(&cut, &operations[index]));
     }
-    printf("scenario %s %u %u %u %u %u\n", scenario->name, tally.cut_points, tally.torn,
-           tally.double_cut, tally.violations, most_recovery_operations);
+    printf("scenario %s %u %u %u %u %u %u\n", scenario->name, tally.cut_points, tally.torn,
+           tally.double_cut, tally.violations, tally.failures, most_recovery_operations);
 }
 
 static bool is_wanted(const char *name, int argc, char **argv) {

@@ -39,6 +39,8 @@ static void run_boot(void) {
 
 static void run_first_start(void) {
     start();
+    client_check_reason("firmware", JL_OK);
+    client_check_reason("model", JL_OK);
     client_infer_nothing();
     client_update_model(MODEL_OLD);
     client_configure(1);
@@ -57,6 +59,7 @@ static void run_model_update(void) {
     client_update_model(MODEL_LAST);
     client_update_model(MODEL_LAST_TOO);
     start();
+    client_check_reason("model", JL_OK);
     client_erase_models();
 }
 
@@ -91,15 +94,25 @@ static void offer_hanging_model(void) {
     client_offer_model(&models[MODEL_HANGS]);
 }
 
+static void prepare_model_refused(void) {
+    prepare();
+    client_announce_models_badly();
+    client_offer_spoilt_models();
+    client_erase_half_an_upload();
+    client_fill_slots();
+}
+
 static void run_model_refused(void) {
     start();
     client_offer_model(&models[MODEL_DIFFERS]);
+    client_check_reason("model", JL_NODE_ERROR_SELF_TEST_DIFFERS);
     client_offer_model(&altered_model);
     client_offer_model(&wrong_file);
     client_offer_model(&forged_model);
     client_upload_too_much();
     if (!board_outlives(offer_hanging_model)) {
         client_check();
+        client_check_reason("model", JL_NODE_ERROR_SELF_TEST_STOPPED);
     }
     client_infer();
     start();
@@ -116,6 +129,12 @@ static void prepare_faded_model(void) {
 
 /** The other slot holds a model that was uploaded whole and not tried yet: it stops the board. */
 static void prepare_no_model(void) {
+    /* The first model of all does, too. */
+    start();
+    if (!board_outlives(offer_hanging_model)) {
+        client_check();
+    }
+    client_check_reason("model", JL_NODE_ERROR_SELF_TEST_STOPPED);
     prepare_faded_model();
     memcpy(client_slot(false), hanging_model.bytes, IMAGE_BYTES);
     promises.model = NOTHING;
@@ -147,9 +166,15 @@ static void run_firmware_revert(void) {
     start();
 }
 
-static void prepare_confirmed(void) {
+static void prepare_firmware_refused(void) {
     prepare();
     client_update_firmware(FIRMWARE_NEW);
+    client_offer_spoilt_firmware();
+    client_announce_firmware_badly();
+    client_replace_firmware_before_its_trial();
+    client_confirm_faded_firmware();
+    client_misplace_firmware();
+    client_crash_firmware();
 }
 
 static void run_firmware_refused(void) {
@@ -161,6 +186,8 @@ static void run_firmware_refused(void) {
     client_test_firmware(FIRMWARE_NEWER);
     client_erase_firmware();
     start();
+    /* The trial that it was to have is called off: the reason is still that of the last one. */
+    client_check_reason("firmware", JL_NODE_ERROR_TRIAL_CRASHED);
 }
 
 static void fade_firmware(enum firmware other) {
@@ -185,6 +212,43 @@ static void prepare_faded_second_firmware(void) {
     fade_firmware(FIRMWARE_LAST);
 }
 
+/** The bits of firmware have faded that waits for its trial. */
+static void prepare_faded_trial(void) {
+    prepare();
+    client_test_firmware(FIRMWARE_NEW);
+    flash.memory[board_port.firmware_slots[1 - board_firmware_slot].offset] ^= 1;
+    promises.trial = NOTHING;
+    promises.is_trial_promised = false;
+}
+
+static void run_faded_trial(void) {
+    for (int times = 0; times < 2; times++) {
+        start();
+        client_check_reason("firmware", JL_IMAGE_ERROR_INVALID_MAGIC);
+    }
+}
+
+static void run_faded_firmware(void) {
+    for (int times = 0; times < 2; times++) {
+        start();
+        client_check_reason("firmware", JL_NODE_ERROR_HASH_MISMATCH);
+    }
+}
+
+static void prepare_aged(void) {
+    prepare();
+    board_age();
+}
+
+static void run_aged(void) {
+    start();
+    client_configure(2);
+    client_configure(1);
+    infer(OUTBOX_BLOCK_ENTRIES);
+    client_acknowledge(promises.next - 2);
+    start();
+}
+
 static void run_configuration(void) {
     start();
     client_configure(0);
@@ -200,6 +264,7 @@ static void run_outbox(void) {
     client_acknowledge(promises.next - 2);
     infer(2);
     client_acknowledge(promises.next - 1);
+    client_acknowledge_again();
     start();
     infer(OUTBOX_ENTRIES / OUTBOX_BLOCKS);
     client_acknowledge(promises.next - 3);
@@ -213,8 +278,7 @@ static void prepare_full_outbox(void) {
 
 static void run_full_outbox(void) {
     start();
-    infer(OUTBOX_ENTRIES / OUTBOX_BLOCKS);
-    client_acknowledge(promises.first);
+    client_acknowledge_and_drop();
     infer(OUTBOX_ENTRIES / OUTBOX_BLOCKS);
     client_acknowledge(promises.next - 1);
     infer(2);
@@ -225,17 +289,19 @@ const struct scenario scenarios[] = {
     {"first-start", nothing, run_first_start, client_use_everything},
     {"firmware-update", prepare, run_firmware_update, client_use_firmware},
     {"firmware-revert", prepare, run_firmware_revert, client_use_firmware},
-    {"firmware-refused", prepare_confirmed, run_firmware_refused, client_use_firmware},
-    {"firmware-faded", prepare_faded_firmware, run_starts, client_use_firmware},
-    {"firmware-faded-too", prepare_faded_second_firmware, run_starts, client_use_firmware},
+    {"firmware-refused", prepare_firmware_refused, run_firmware_refused, client_use_firmware},
+    {"firmware-faded", prepare_faded_firmware, run_faded_firmware, client_use_firmware},
+    {"firmware-faded-too", prepare_faded_second_firmware, run_faded_firmware, client_use_firmware},
+    {"firmware-trial-faded", prepare_faded_trial, run_faded_trial, client_use_firmware},
     {"model-update", prepare, run_model_update, client_use_everything},
     {"model-revert", prepare, run_model_revert, client_use_everything},
-    {"model-refused", prepare, run_model_refused, client_use_everything},
+    {"model-refused", prepare_model_refused, run_model_refused, client_use_everything},
     {"model-faded", prepare_faded_model, run_starts, client_use_everything},
     {"model-way-back-faded", prepare_faded_way_back, run_starts, client_use_everything},
     {"model-hangs", prepare_no_model, run_starts, client_use_everything},
     {"outbox", prepare, run_outbox, client_use_everything},
     {"outbox-full", prepare_full_outbox, run_full_outbox, client_use_everything},
     {"configuration", prepare, run_configuration, client_use_everything},
+    {"aged", prepare_aged, run_aged, client_use_everything},
     {0},
 };
