@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
 import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -74,18 +74,11 @@ def new_checkpoint(out: Path) -> Iterator[Path]:
     """
     require_replaceable(out)
     place = out.resolve()
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        # Beside it: a rename within one file system happens at once.
-        work = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    except OSError as error:
-        raise InputError(
-            f"cannot write a checkpoint to {out}: {error.strerror}",
-            hint="choose a folder that you may write to",
-        ) from error
+    # Beside it: a rename within one file system happens at once.
+    work = place.with_name(f".{place.name}-{secrets.token_hex(4)}")
     folder, old = work / "new", work / "old"
     try:
-        folder.mkdir()
+        _make_folders(work, folder, out)
         yield folder
         if place.exists():
             place.rename(old)
@@ -94,7 +87,20 @@ def new_checkpoint(out: Path) -> Iterator[Path]:
         # Whatever came between the two renames, an interrupt included.
         if old.exists() and not place.exists():
             old.rename(place)
-        shutil.rmtree(work)
+        if work.exists():
+            shutil.rmtree(work)
+
+
+def _make_folders(work: Path, folder: Path, out: Path) -> None:
+    try:
+        work.parent.mkdir(parents=True, exist_ok=True)
+        work.mkdir(mode=0o700)
+        folder.mkdir()
+    except OSError as error:
+        raise InputError(
+            f"cannot write a checkpoint to {out}: {error.strerror}",
+            hint="choose a folder that you may write to",
+        ) from error
 
 
 def require_replaceable(out: Path) -> None:

@@ -123,10 +123,10 @@ def test_a_place_that_cannot_be_written_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The superuser, who runs the tests in a container, may write everywhere.
-    def refuse(*_: object, **__: object) -> str:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("train.checkpoint.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(InputError, match="Permission denied") as caught:
         write(tmp_path / "policy", "one")
     assert "may write" in caught.value.hint
