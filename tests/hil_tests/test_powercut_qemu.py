@@ -28,7 +28,7 @@ pytestmark = pytest.mark.qemu
 BOARD = device_profiles.load("mps2-an386")
 OLD, NEW, THIRD = (TinyModule().image(Version(number)) for number in (1, 2, 3))
 ROW, OUTPUT = b"\1\2\3\4", b"\2\3\4\5"
-SAMPLES, UPDATE_SAMPLES, SLOW_SAMPLES = 8, 5, 200
+SAMPLES, UPDATE_SAMPLES, SLOW_SAMPLES, SLOW_UPDATE_SAMPLES = 8, 5, 200, 100
 OLD_COUNTER, NEW_COUNTER = 0, 1
 
 
@@ -252,10 +252,11 @@ def test_a_killed_board_runs_old_or_new_firmware(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # an update, and starts of two firmwares, for every cut
 def test_a_killed_board_runs_old_or_new_firmware_at_many_points(
     firmware: tuple[Path, FirmwareBook, list[int]], tmp_path: Path
 ) -> None:
-    for cut in _update_cuts(firmware[2], SLOW_SAMPLES):
+    for cut in _update_cuts(firmware[2], SLOW_UPDATE_SAMPLES):
         _cut_update(firmware, tmp_path, cut)
 
 
