@@ -219,6 +219,11 @@ def build_stages(
 def sum_columns(segment: Integers, columns: Floats, segments: int) -> Floats:
     """Sums of columns [c, k] by the segment that each place belongs to, [c, segments]."""
     total = np.zeros((len(columns), segments))
+    add_columns(total, segment, columns)
+    return total
+
+
+def add_columns(total: Floats, segment: Integers, columns: Floats) -> None:
+    """Add columns [c, k] to the sums [c, segments] of the segment that each place belongs to."""
     for sums, column in zip(total, columns, strict=True):
         np.add.at(sums, segment, column)
-    return total

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scenarios.world.graph import sum_by
-from scenarios.world.layout import sum_columns
+from scenarios.world.layout import add_columns, sum_columns
 from scenarios.world.products import MATERIALS
 from scenarios.world.schema import STAGES
 from scenarios.world.state import MASS, QUALITY, TO_REUSE
@@ -75,8 +75,7 @@ class Road:
         source = hauls.source[mines.span]
         bring_shares(self.ordered, mines.target_place, self.ordered_share, source, left)
         at_door = hauls.source[hauls.returning][self.door]
-        for total, returned in zip(left, self.returned, strict=False):
-            np.add.at(total, at_door, returned)
+        add_columns(left, at_door, self.returned[MASS])
         carried = sum_by(makers.place, self.made_share, self.made.shape[1])
         np.multiply(self.made[MASS], carried, out=left[:, hauls.makers_span])
         carried_goods = self.goods[MASS] * hauls.carried
@@ -137,12 +136,6 @@ class Hauls:
             goods=np.empty((TO_REUSE, len(self.carried))),
             hauls=self,
         )
-
-
-def bring(rows: Floats, target: Integers, coming: Floats) -> None:
-    """Add what is on hauls [c, k] to what comes to their targets [c, n]."""
-    for total, column in zip(coming, rows, strict=True):
-        np.add.at(total, target, column)
 
 
 def bring_shares(

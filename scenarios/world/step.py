@@ -10,11 +10,10 @@ import numpy as np
 from scenarios.world.booking import book_tick
 from scenarios.world.comply import check_action, comply
 from scenarios.world.factories import make_and_order
-from scenarios.world.layout import sum_columns
+from scenarios.world.layout import add_columns, sum_columns
 from scenarios.world.ledger import close_ledger
 from scenarios.world.products import BILL_KG, MATERIALS, TRANSITIONS, Disposition, MaterialState
 from scenarios.world.recovery import recover
-from scenarios.world.road import bring
 from scenarios.world.state import (
     COLUMNS,
     MASS,
@@ -175,7 +174,7 @@ def _send_back(opening: Opening, executed: Integers, tick: Tick) -> None:
     place = stage.place[gate]
     thrown = executed == Disposition.DISPOSE
     bills = _BILLS.take(view.product, axis=1)
-    bring(bills[:, thrown], place[thrown], tick.thrown[:, use])
+    add_columns(tick.thrown[:, use], place[thrown], bills[:, thrown])
     rows = tick.road.returned
     tick.road.door[:] = gate
     np.multiply(bills, ~thrown, out=rows[MASS])
@@ -184,7 +183,7 @@ def _send_back(opening: Opening, executed: Integers, tick: Tick) -> None:
     rows[QUALITY] = mass * np.minimum(mean_quality[place], view.quality)
     rows[SECONDARY] = mass * secondary[place]
     target = world.hauls.target[stage.span][gate]
-    bring(rows, target, tick.coming[:TO_REUSE])
+    add_columns(tick.coming[:TO_REUSE], target, rows)
     for column, disposition in (
         (TO_REUSE, Disposition.REUSE),
         (TO_REMANUFACTURE, Disposition.REMANUFACTURE),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from scenarios.world.schema import Scenario
 
 
+_KINDS = ("supply_outage", "node_failure", "demand_shock")
+
+
 @dataclass(frozen=True, eq=False)
 class Disruptions:
     """Disruptions of one kind, an entry for each node that one acts on; d of them.
@@ -45,9 +48,7 @@ def build_disruptions(
     scenarios: Sequence[Scenario], first_node: Integers
 ) -> dict[str, Disruptions]:
     """Disruptions of a batch by kind."""
-    entries: dict[str, list[tuple[float, ...]]] = {
-        kind: [] for kind in ("supply_outage", "node_failure", "demand_shock")
-    }
+    entries: dict[str, list[tuple[float, ...]]] = {kind: [] for kind in _KINDS}
     for scenario, first in zip(scenarios, first_node.tolist(), strict=False):
         for each in scenario.disruptions:
             material = -1 if each.material is None else MATERIALS.index(each.material)
@@ -81,9 +82,7 @@ def conditions(world: World, tick: int) -> tuple[Floats, Floats, Floats]:
 def _conditions(world: World, tick: int) -> tuple[Floats, Floats, Floats]:
     capacity, demand = world.capacity.copy(), world.demand.copy()
     available = np.ones((world.nodes, len(MATERIALS)), order="F")
-    outages, failures, shocks = (
-        world.disruptions[kind] for kind in ("supply_outage", "node_failure", "demand_shock")
-    )
+    outages, failures, shocks = (world.disruptions[kind] for kind in _KINDS)
     out = outages.active(tick)
     available[outages.node[out], outages.material[out]] = 0.0
     capacity[failures.node[failures.active(tick)]] = 0.0
