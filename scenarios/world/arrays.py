@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scenarios.world.schema import Scenario
-    from scenarios.world.weather import Disruptions
+    from scenarios.world.weather import Conditions, Disruptions
 
 
 class SegmentSum:
@@ -115,7 +115,7 @@ class World:
     outflow: SegmentSum
     law: Law
     disruptions: dict[str, Disruptions]
-    weather: dict[int, tuple[Floats, Floats, Floats]] = field(init=False, default_factory=dict)
+    weather: dict[int, Conditions] = field(init=False, default_factory=dict)
 
     @property
     def nodes(self) -> int:
@@ -140,7 +140,7 @@ class World:
     @cached_property
     def hauls(self) -> Hauls:
         """All edges in the order of stages, in which a step works."""
-        return Hauls(self.stages, self.distance, self.line, self.way_back)
+        return Hauls(self.stages, self.distance, self.line, self.makers, self.way_back)
 
     @cached_property
     def line(self) -> Line:
@@ -161,6 +161,11 @@ class World:
     def users(self) -> Members:
         """Nodes where products are used."""
         return Members(self.line, "use", "use")
+
+    @cached_property
+    def sorters(self) -> Members:
+        """Collection and disassembly, which send on to two kinds of nodes."""
+        return Members(self.line, "collection", "disassembly")
 
     @cached_property
     def way_back(self) -> WayBack:

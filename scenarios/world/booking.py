@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scenarios.world.graph import sum_by
+from scenarios.world.products import Disposition
 from scenarios.world.state import MASS, Flows
 from scenarios.world.values import (
     ENERGY_USD_PER_MJ,
@@ -23,12 +25,11 @@ from scenarios.world.values import (
 if TYPE_CHECKING:
     from scenarios.world.graph import Floats, Integers
     from scenarios.world.state import Tick
-    from scenarios.world.view import View
+    from scenarios.world.view import Opening, View
 
 
 def book_tick(
-    view: View,
-    delivered: Floats,
+    opening: Opening,
     tick: Tick,
     decided: tuple[Integers, Integers],
     made_kg: Floats,
@@ -37,22 +38,20 @@ def book_tick(
     """The flows of a tick with their ledgers.
 
     Args:
-        view: what was decided on.
-        delivered: kg of products that reached use, [u].
+        opening: what was decided on.
         tick: what moved.
         decided: dispositions that were wished, and those that were executed, int64 [k].
         made_kg: new products, [b].
         legal: violations, and decisions that some law was about, [b].
     """
+    view = opening.view
     world, hauls, line, users = view.world, view.world.hauls, view.world.line, view.world.users
-    road, thrown_kg = tick.road, tick.thrown.sum(axis=0)
-    returned_kg, gate_kg = (part[MASS].sum(axis=0) for part in (road.returned, road.goods))
-    direct_kg = np.concatenate(
-        [
-            road.ordered.sum(axis=0)[hauls.mines.target_place] * road.ordered_share,
-            road.made[MASS].sum(axis=0)[hauls.makers.place] * road.made_share,
-        ]
-    )
+    road, returned_kg = tick.road, tick.road.returned[MASS].sum(axis=0)
+    gate_kg = road.gate_kg()
+    direct_kg = np.empty(hauls.direct.stop)
+    mined, made = direct_kg[hauls.mines.span], direct_kg[hauls.makers.span]
+    np.multiply(road.ordered_kg.take(hauls.mines.target_place), road.ordered_share, out=mined)
+    np.multiply(road.made[0].take(hauls.makers.place), road.made_share, out=made)
     kg_km = np.zeros(line.batch)
     for scenario, load in (
         (hauls.scenario[hauls.direct], direct_kg * hauls.distance[hauls.direct]),
@@ -61,10 +60,9 @@ def book_tick(
     ):
         np.add.at(kg_km, scenario, load)
     process_mj = line.by_scenario(tick.processed * line.energy)
-    process_carbon = line.by_scenario(tick.processed * line.carbon)
-    carbon = process_carbon + HAUL_CARBON_PER_KG_KM * kg_km
-    virgin_kg = world.mines.by_scenario(tick.mined.sum(axis=0))
-    landfilled = line.by_scenario(thrown_kg)
+    carbon = tick.emitted + HAUL_CARBON_PER_KG_KM * kg_km
+    virgin_kg = world.mines.by_scenario(tick.processed[world.mines.span])
+    landfilled = line.by_scenario(tick.thrown_kg)
     use = _UseOfMoney(process_mj, kg_km, carbon, virgin_kg, landfilled, made_kg)
     return Flows(
         tick=view.tick,
@@ -73,13 +71,12 @@ def book_tick(
         direct_kg=direct_kg,
         returned_kg=returned_kg,
         gate_kg=gate_kg,
-        mined=tick.mined,
         thrown=tick.thrown,
-        thrown_kg=thrown_kg,
+        thrown_kg=tick.thrown_kg,
         processed=tick.processed,
         line=line,
-        delivered=users.by_scenario(delivered),
-        wanted=users.by_scenario(view.demand[users.nodes]),
+        delivered=users.by_scenario(opening.delivered),
+        wanted=users.by_scenario(opening.wanted),
         overdue=users.by_scenario(np.maximum(0.0, view.state.owed)),
         energy_mj=process_mj + HAUL_MJ_PER_KG_KM * kg_km,
         carbon_kg=carbon,
@@ -112,10 +109,9 @@ def _money(view: View, flows: Tick, executed: Integers, use: _UseOfMoney) -> Flo
     """By MONEY: sales, virgin, processing, transport, landfill, taxes; USD, [b, 6]."""
     world = view.world
     batch = len(world.scenarios)
-    rows = np.arange(len(executed))
-    sold = sales_usd(view.product, view.quality)[rows, executed]
-    handled = handling_usd(view.product, view.quality)[rows, executed]
-    mines = world.mines
+    chosen = np.arange(len(executed)) * len(Disposition) + executed
+    sold = sales_usd(view.product, view.quality).take(chosen)
+    handled = handling_usd(view.product, view.quality).take(chosen)
     bought = MATERIAL_USD_PER_KG @ flows.mined
     law, tick = world.law, view.tick
     taxes = (
@@ -125,10 +121,10 @@ def _money(view: View, flows: Tick, executed: Integers, use: _UseOfMoney) -> Flo
     )
     return np.stack(
         [
-            np.bincount(view.scenario, sold, batch)
+            sum_by(view.scenario, sold, batch)
             + NEW_PRODUCT_MARGIN * use.made_kg * world.price_per_kg,
-            -mines.by_scenario(bought),
-            -ENERGY_USD_PER_MJ * use.process_mj - np.bincount(view.scenario, handled, batch),
+            -world.makers.by_scenario(bought),
+            -ENERGY_USD_PER_MJ * use.process_mj - sum_by(view.scenario, handled, batch),
             -HAUL_USD_PER_KG_KM * use.kg_km,
             -LANDFILL_USD_PER_KG * use.landfilled_kg,
             -taxes,

@@ -100,7 +100,7 @@ def chain_of(scenario: Scenario, controller: str = "rule") -> Chain:
     state = initial_state(world, items)
     decider = make_controller(controller)
     decider.reset(world, items)
-    chosen = decider.decide(View(world, items, state, 0, everything, *conditions(world, 0)))
+    chosen = decider.decide(View(world, items, state, 0, everything, conditions(world, 0)))
     sorted_mass = np.bincount(chosen.dispositions, mass, 4)
     makers = world.kind("manufacturing")
     return Chain(
@@ -132,10 +132,10 @@ def schedule_of(scenario: Scenario, *, ramps: bool = True) -> Schedule:
     for tick in range(scenario.ticks):
         now = _levels(scenario, tick, tick)
         later = _levels(scenario, tick, tick + 1) if ramps else now
-        capacity, _, demand = conditions(world, tick)
-        _, available, _ = conditions(world, tick)
+        today = conditions(world, tick)
+        capacity, demand, available = today.capacity, today.demand, today.available
         # What came until a day ago is still in the factory.
-        _, before, _ = conditions(world, max(0, tick - int(COVER_TICKS)))
+        before = conditions(world, max(0, tick - int(COVER_TICKS))).available
         cut = (available.min(axis=1) == 0) & (before.min(axis=1) == 0)
         supplied = float(world.nominal[makers[~cut[makers]]].sum())
         supply = supplied / max(float(world.nominal[makers].sum()), TINY)

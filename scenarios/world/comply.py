@@ -67,7 +67,7 @@ def comply(view: View, wished: Integers) -> tuple[Integers, Floats, Floats]:
     target = view.world.law.collection_target[view.tick]
     if (target > 0).any():
         executed[_over_target(view, executed, target)] = Disposition.RECYCLE
-    constrained = view.landfill_banned | (target[view.scenario] > 0)
+    constrained = view.landfill_banned | (target > 0).take(view.scenario)
     changed = executed != possible
     return (
         executed,
@@ -78,10 +78,12 @@ def comply(view: View, wished: Integers) -> tuple[Integers, Floats, Floats]:
 
 def _over_target(view: View, executed: Integers, target: Floats) -> Flags:
     """Items whose disposal would break the target: the best ones go first."""
-    mass = view.items.mass_kg(view.now)
-    allowed = (1.0 - target) * sum_by(view.scenario, mass, len(target))
+    mass, batch = view.mass_kg, len(target)
+    allowed = (1.0 - target) * sum_by(view.scenario, mass, batch)
+    is_disposed = executed == Disposition.DISPOSE
     # A scenario without a target allows everything.
-    disposed = np.flatnonzero((executed == Disposition.DISPOSE) & (target > 0)[view.scenario])
+    too_much = (sum_by(view.scenario, mass * is_disposed, batch) > allowed) & (target > 0)
+    disposed = np.flatnonzero(is_disposed & too_much.take(view.scenario))
     order = disposed[np.lexsort((view.quality[disposed], view.scenario[disposed]))]
     total = np.cumsum(mass[order])
     owner = view.scenario[order]

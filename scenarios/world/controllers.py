@@ -36,7 +36,7 @@ def gate(quality: Floats, gates: Floats) -> Integers:
     chosen = np.full(len(quality), Disposition.DISPOSE, np.int64)
     # The last assignment wins, so the first gate is tried last.
     for disposition in (Disposition.RECYCLE, Disposition.REMANUFACTURE, Disposition.REUSE):
-        chosen[quality >= gates[..., disposition]] = disposition
+        np.copyto(chosen, int(disposition), where=quality >= gates[..., disposition])
     return chosen
 
 
@@ -88,7 +88,8 @@ class Random:
             random = np.random.default_rng([scenario.seed, 2, self._seed])
             draws.append(random.integers(len(Disposition), size=(count, MOST_LIVES + 1)))
             nodes.append(random.random((len(scenario.nodes), 2)))
-        self._draws = np.concatenate(draws)
+        self._draws = np.empty((len(items), MOST_LIVES + 1), np.int64)
+        self._draws[np.argsort(items.scenario, kind="stable")] = np.concatenate(draws)
         self._nodes = np.concatenate(nodes)
 
     def decide(self, view: View) -> Action:

@@ -28,7 +28,7 @@ from scenarios.world.graph import (
 )
 from scenarios.world.products import BILL_KG, MASS_KG, Disposition
 from scenarios.world.returns import Items, sample_items
-from scenarios.world.state import MASS, State, initial_state
+from scenarios.world.state import MASS, NEVER, State, initial_state
 from scenarios.world.step import REMANUFACTURE_TICKS, REUSE_TICKS
 from scenarios.world.values import HAUL_CARBON_PER_KG_KM, HAUL_MJ_PER_KG_KM, QUALITY_LOSS
 from scenarios.world.view import View
@@ -318,19 +318,19 @@ class _Simulation:
     def _tick(self, tick: int) -> None:
         self._count()
         state, world = self.state, self.world
-        capacity, available, demand = conditions(world, tick)
+        today = conditions(world, tick)
         served = np.array(self.delivered_now)
         self.delivered_now = [0.0] * len(self.kind)
         state.tick = tick
         users, line = world.users, world.line
-        state.owed = state.owed + (demand - served)[users.nodes]
+        state.owed = state.owed + (today.demand - served)[users.nodes]
         state.held[MASS] = np.array(self.stock).T[:, line.node]
         now = np.flatnonzero(state.next_return == tick)
-        view = View(world, self.items, state, tick, now, capacity, available, demand)
+        view = View(world, self.items, state, tick, now, today)
         action = self.controller.decide(view)
         executed, _, _ = comply(view, action.dispositions)
         self._return(view, executed.tolist())
-        limit = capacity * action.activity
+        limit = today.capacity * action.activity
         self.capacity = limit.tolist()
         cap = float(world.law.carbon_cap[tick, 0])
         made = self.factories.run(
@@ -359,7 +359,7 @@ class _Simulation:
             for material, amount in enumerate(mass):
                 stock[material] -= amount
             total = float(MASS_KG[product])
-            state.next_return[item] = np.iinfo(np.int64).max
+            state.next_return[item] = NEVER
             if fate == Disposition.DISPOSE:
                 self.sums["disposed_kg"] += total
                 self._move("discard", total)

@@ -117,28 +117,25 @@ def sum_by(segment: Integers, values: Floats, segments: int) -> Floats:
     return total
 
 
-class Siblings:
-    """Edges, or what else belongs to groups.
+def split(group: Integers, weight: Floats, groups: int) -> tuple[Floats, Floats]:
+    """Weights, none negative, as shares of the sum of their group; and these sums, [groups].
 
-    Args:
-        group: that each belongs to, int64 [k].
+    Shares of nothing are zero.
     """
+    total = sum_by(group, weight, groups)
+    return weight / np.where(total > 0, total, 1.0).take(group), total
 
-    def __init__(self, group: Integers) -> None:
-        self._group = group
-        self._groups = int(group.max(initial=-1)) + 1
-        count = np.bincount(group, minlength=self._groups)
-        self._equal = 1.0 / np.maximum(count, 1)
 
-    def shares(self, weight: Floats) -> Floats:
-        """Each weight as a share of the sum of its group; equal ones where all of them are zero."""
-        total = sum_by(self._group, weight, self._groups)
-        empty = total == 0.0
-        total[empty] = 1.0
-        shares: Floats = weight / total.take(self._group)
-        if empty.any():
-            shares += (self._equal * empty).take(self._group)
-        return shares
+def shares(group: Integers, weight: Floats) -> Floats:
+    """Each weight as a share of the sum of its group; equal ones where all of them are zero.
+
+    >>> shares(np.array([1, 0, 1, 0]), np.array([3.0, 0.0, 1.0, 0.0])).tolist()
+    [0.75, 0.5, 0.25, 0.5]
+    """
+    count = np.bincount(group)
+    share, total = split(group, weight, len(count))
+    share += ((total == 0.0) / np.maximum(count, 1)).take(group)
+    return share
 
 
 def nominal_loads(
@@ -179,7 +176,7 @@ def nominal_flow(
         """Send each source's amount over a stage, in proportion to the targets' capacity."""
         edges = np.flatnonzero(topology.stage == STAGES.index(stage))
         source, target = topology.source[edges], topology.target[edges]
-        share = Siblings(source).shares(capacity[target])
+        share = shares(source, capacity[target])
         flow[edges] = amount[source] * share
         np.add.at(inflow, target, flow[edges])
 
@@ -212,7 +209,7 @@ def _pulled(
     ):
         edges = np.flatnonzero(topology.stage == STAGES.index(stage))
         source, target = topology.source[edges], topology.target[edges]
-        share = Siblings(target).shares(capacity[source])
+        share = shares(target, capacity[source])
         flow[edges] = missing[target] * share
         made = np.bincount(source, flow[edges] / gain, nodes)
         sources = topology.kind == KIND[stage[0]]

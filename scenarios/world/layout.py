@@ -8,22 +8,12 @@ slices, and a sum over a stage's edges is as long as a kind, not as the world.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenarios.world.graph import (
-    DISASSEMBLY_YIELD,
-    RECYCLING_YIELD,
-    REMANUFACTURING_YIELD,
-    STAGE,
-    Siblings,
-    sum_by,
-)
-from scenarios.world.products import MATERIALS
+from scenarios.world.graph import STAGE, shares, sum_by
 from scenarios.world.schema import KINDS, STAGES
-from scenarios.world.values import QUALITY_LOSS
 
 if TYPE_CHECKING:
     from scenarios.world.graph import Floats, Integers, Topology
@@ -52,16 +42,6 @@ class StageEdges:
     place: Integers
     target_place: Integers
     share: Floats
-
-    @cached_property
-    def siblings(self) -> Siblings:
-        """Edges by their source."""
-        return Siblings(self.place)
-
-    @cached_property
-    def rivals(self) -> Siblings:
-        """Edges by their target."""
-        return Siblings(self.target_place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +110,16 @@ class Makers(Members):
 
     Args:
         line: of all nodes.
-        recipe: share of each material in products by scenario, [b, m].
+        recipe: share of each material in products by scenario, [b, m]; above zero, for every
+            product contains every material.
         nominal: kg per tick that every node of the world handles, [n].
     """
 
     def __init__(self, line: Line, recipe: Floats, nominal: Floats) -> None:
         super().__init__(line, "manufacturing", "manufacturing")
         self.recipe = recipe[self.scenario].T.copy()  # [m, f]
+        # What use nodes get from factories, which are of their own scenario, [m, u].
+        self.recipe_at_users = recipe[line.scenario[line.spans["use"]]].T.copy()
         self.nominal = nominal[self.nodes]
 
 
@@ -170,14 +153,11 @@ class WayBack(Members):
             for (pair, _), size, end in zip(ways, sizes, ends, strict=True)
         }
         self.gate = np.concatenate([stage.place + self.gates[pair].start for pair, stage in ways])
+        # Of every haul's source among the members, and of what leaves there.
+        self.place = np.concatenate(
+            [stage.place + self.spans[pair[0]].start for pair, stage in ways]
+        )
         self.share = np.concatenate([stage.share for _, stage in ways])
-        # By material, then of kg x quality and of secondary kg. What recycling makes of these two
-        # depends on what it gets.
-        self.kept = np.ones((len(MATERIALS) + 2, len(self.nodes)))
-        self.kept[:, self.spans["disassembly"]] = DISASSEMBLY_YIELD
-        self.kept[:, self.spans["remanufacturing"]] = REMANUFACTURING_YIELD
-        self.kept[len(MATERIALS), self.spans["remanufacturing"]] *= 1.0 - QUALITY_LOSS
-        self.kept[: len(MATERIALS), self.spans["recycling"]] = RECYCLING_YIELD[:, None]
 
 
 def build_line(
@@ -209,7 +189,7 @@ def build_stages(
         # A file may list its edges in any order; a draw by share wants those of a source together.
         edges = edges[np.lexsort((topology.target[edges], topology.source[edges]))]
         source, target = topology.source[edges], topology.target[edges]
-        share = Siblings(source).shares(capacity[target])
+        share = shares(source, capacity[target])
         span = slice(begin, begin + len(edges))
         begin = span.stop
         stages.append(StageEdges(edges, span, source, target, place[source], place[target], share))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scenarios.world.products import MATERIALS
+from scenarios.world.state import MASS
 
 if TYPE_CHECKING:
     from scenarios.world.arrays import World
-    from scenarios.world.graph import Floats
+    from scenarios.world.graph import Floats, Integers
     from scenarios.world.state import Tick
 
 TOLERANCE = 1e-9
@@ -21,7 +22,7 @@ class MassBalanceError(ArithmeticError):
 
     Args:
         node: its name.
-        material: which.
+        material: which, or `all materials`.
         excess_kg: what is there beyond what the ledger explains.
         tick: when.
     """
@@ -36,41 +37,49 @@ class MassBalanceError(ArithmeticError):
         )
 
 
-def close_ledger(
-    world: World,
-    tick: int,
-    stocks: tuple[Floats, Floats],
-    came: Floats,
-    flows: Tick,
-) -> None:
+def close_ledger(world: World, number: int, tick: Tick) -> None:
     """Check that every node's mass closes, material by material, to 1e-9 of what it handled.
 
     Args:
         world: the graph.
-        tick: for the error.
-        stocks: before the tick and after it, by material and in the order of the line, [m, n] each,
-            kg.
-        came: what hauls brought to every position, by material, [m, n].
-        flows: what was sent over every haul, entered the world and left it.
+        number: of the tick, for the error.
+        tick: what was there, what is left of it, and what was mined, sent and thrown away.
 
     Raises:
-        MassBalanceError: names the worst node, the material and the amount.
+        MassBalanceError: names the worst node of a kind, the material and the amount.
     """
-    before, after = stocks
-    had = before + came
-    had[:, world.mines.span] += flows.mined
-    excess = flows.road.left()
-    excess += after
-    excess += flows.thrown
-    excess -= had
-    allowed = TOLERANCE * had.sum(axis=0)
-    # Not `excess > allowed`: a NaN must not pass.
-    closes = np.abs(excess).max(axis=0) <= allowed
-    if closes.all() and (after.min(axis=0) >= -allowed).all():
-        return
+    _close_mines(world, number, tick)
+    holders = (world.makers, world.users, world.way_back)
+    for members, left in zip(holders, tick.road.left(), strict=True):
+        span = members.span
+        held, allowed = tick.held[MASS, span], TOLERANCE * tick.there_kg[span]
+        excess = left + held
+        excess += tick.thrown[:, span]
+        excess -= tick.there[MASS, span]
+        # Not `excess > allowed`: a NaN must not pass.
+        closes = np.abs(excess) <= allowed
+        if not (closes.all() and (held.min(initial=0.0) >= 0.0 or (held >= -allowed).all())):
+            raise _error(world, number, members.nodes, (excess, held, allowed))
+
+
+def _close_mines(world: World, number: int, tick: Tick) -> None:
+    """Mines hold nothing: what enters the world there is on its way, to the kilogram."""
+    mines, extracted = world.mines, tick.processed[world.mines.span]
+    excess = extracted - tick.road.mined_kg()
+    closes = np.abs(excess) <= TOLERANCE * extracted
+    if not closes.all():
+        worst = int(np.nan_to_num(np.where(closes, 0.0, np.abs(excess)), nan=np.inf).argmax())
+        name = world.name(int(mines.nodes[worst]))
+        raise MassBalanceError(name, "all materials", float(excess[worst]), number)
+
+
+def _error(
+    world: World, number: int, nodes: Integers, kg: tuple[Floats, Floats, Floats]
+) -> MassBalanceError:
+    """The worst of some nodes, given what no flow explains, what is held, and what may pass."""
+    excess, held, allowed = kg
     good = np.abs(excess) <= allowed
-    worst = np.where(good, np.where(after < -allowed, -after, 0.0), np.abs(excess))
+    worst = np.where(good, np.where(held < -allowed, -held, 0.0), np.abs(excess))
     at = np.unravel_index(int(np.nan_to_num(worst, nan=np.inf).argmax()), worst.shape)
-    amount = float(after[at] if good[at] else excess[at])
-    node = world.name(int(world.line.node[at[1]]))
-    raise MassBalanceError(node, MATERIALS[int(at[0])], amount, tick)
+    amount = float(held[at] if good[at] else excess[at])
+    return MassBalanceError(world.name(int(nodes[at[1]])), MATERIALS[int(at[0])], amount, number)

@@ -1,7 +1,7 @@
 """The way back: collection, disassembly, remanufacturing and recycling in one tick.
 
 All four work alike: they take what fits of what waits, well mixed, keep a yield of it and send that
-on. So they are computed together, as places of `WayBack`.
+on. So they are computed together, as members of `WayBack`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scenarios.world.graph import DISASSEMBLY_YIELD, RECYCLING_YIELD, REMANUFACTURING_YIELD
 from scenarios.world.road import bring_shares
 from scenarios.world.state import MASS, QUALITY, SECONDARY, TO_REMANUFACTURE, TO_REUSE
 from scenarios.world.values import QUALITY_LOSS
@@ -17,85 +18,92 @@ from scenarios.world.values import QUALITY_LOSS
 if TYPE_CHECKING:
     from scenarios.world.arrays import World
     from scenarios.world.graph import Floats
-    from scenarios.world.state import State, Tick
+    from scenarios.world.state import Tick
+
+# What is not lost, of all materials alike; recycling loses of each its own share.
+_YIELDS = {
+    "collection": 1.0,
+    "disassembly": DISASSEMBLY_YIELD,
+    "remanufacturing": REMANUFACTURING_YIELD,
+}
 
 
-def recover(world: World, state: State, limit: Floats, tick: Tick) -> Floats:
+def recover(world: World, cap: Floats, limit: Floats, tick: Tick) -> Floats:
     """Process what waits at the nodes of the way back, well mixed, first what fits.
 
     Args:
         world: the graph.
-        state: whose stocks shrink.
+        cap: of carbon, kg CO2e per scenario, [b].
         limit: kg that every position of the line may process, [n].
-        tick: gets what leaves, residues, and what was processed.
+        tick: gets what stays, what leaves, residues, and what was processed.
 
     Returns:
         What is left of the carbon cap, kg CO2e per scenario, [b].
     """
     back = world.way_back
-    held = state.held[:, back.span]
-    waiting = held[MASS].sum(axis=0)
+    waiting = tick.there_kg[back.span]
     amount = np.minimum(waiting, limit[back.span])
     emitted = back.emitted(amount)
-    cap = world.law.carbon_cap[state.tick]
     if (emitted > cap).any():
         # The law binds even here: everything slows down alike.
         allowed = np.minimum(1.0, cap / np.maximum(emitted, 1e-300))
         amount *= allowed[back.scenario]
         emitted = emitted * allowed
     tick.processed[back.span] = amount
+    np.add(tick.emitted, emitted, out=tick.emitted)
     # Exactly 1 where all of it fits: a node that is emptied is empty, without a residue.
-    taken = held * np.minimum(1.0, amount / np.maximum(waiting, 1e-300))
-    held -= taken
-    made = _transform(world, taken)
-    np.subtract(taken[MASS], made[MASS], out=tick.thrown[:, back.span])
-    _send_on(world, taken, made, tick)
+    part = np.minimum(1.0, amount / np.maximum(waiting, 1e-300))
+    _take(world, amount, part, tick)
+    _sort(world, amount, part, tick)
+    road, target = tick.road, world.hauls.target[world.hauls.back]
+    bring_shares(road.goods, back.place, road.back_share(), target, tick.coming)
     left: Floats = np.maximum(0.0, cap - emitted)
     return left
 
 
-def _transform(world: World, taken: Floats) -> Floats:
-    """What is left of what each place took, without where it was to go, [TO_REUSE, places]."""
+def _take(world: World, amount: Floats, part: Floats, tick: Tick) -> None:
+    """Take a part of what waits, [w]; some of it is lost, and the rest are the goods that leave."""
     back = world.way_back
-    made: Floats = taken[:TO_REUSE] * back.kept
+    there, goods, goods_kg = tick.there[:, back.span], tick.road.goods, tick.road.goods_kg
+    thrown = tick.thrown[:, back.span]
+    np.multiply(there, 1.0 - part, out=tick.held[:, back.span])
+    for kind, kept in _YIELDS.items():
+        span = back.spans[kind]
+        np.multiply(there[:, span], kept * part[span], out=goods[:, span])
+        np.multiply(amount[span], kept, out=goods_kg[span])
+        np.multiply(there[MASS, span], (1.0 - kept) * part[span], out=thrown[:, span])
+    goods[QUALITY, back.spans["remanufacturing"]] *= 1.0 - QUALITY_LOSS
     span = back.spans["recycling"]
-    mass, before = made[MASS, span].sum(axis=0), taken[MASS, span].sum(axis=0)
-    kept = mass / np.where(before > 0, before, 1.0)
-    made[QUALITY, span] = taken[QUALITY, span] * kept * (1.0 - QUALITY_LOSS)
-    made[SECONDARY, span] = mass
-    return made
+    taken = there[:, span] * part[span]
+    np.multiply(taken[MASS], RECYCLING_YIELD[:, None], out=goods[MASS, span])
+    np.subtract(taken[MASS], goods[MASS, span], out=thrown[:, span])
+    kg, total = np.sum(goods[MASS, span], axis=0, out=goods_kg[span]), amount[span]
+    kept_share = kg / np.where(total > 0, total, 1.0)
+    goods[QUALITY, span] = taken[QUALITY] * kept_share * (1.0 - QUALITY_LOSS)
+    goods[SECONDARY, span] = kg
+    np.subtract(amount, goods_kg, out=tick.thrown_kg[back.span])
 
 
-def _send_on(world: World, taken: Floats, made: Floats, tick: Tick) -> None:
-    """Send on: a place's goods split by what they were sent for, then by capacity."""
-    back = world.way_back
-    goods = tick.road.goods
-    parts = {}
-    for kind, column, special, rest in (
-        ("collection", TO_REUSE, "use", "disassembly"),
-        ("disassembly", TO_REMANUFACTURE, "remanufacturing", "recycling"),
+def _sort(world: World, amount: Floats, part: Floats, tick: Tick) -> None:
+    """Choose the gates of what was taken, [w], by what it was sent for."""
+    back, road = world.way_back, tick.road
+    # Only what is collected, and then what is taken apart, was sent for something.
+    sent_for = tick.sent_for * part[: len(world.sorters)]
+    np.subtract(tick.sent_for, sent_for, out=tick.sent_for)
+    road.portion[:] = 1.0
+    for kind, wish, special, rest in (
+        ("collection", sent_for[TO_REUSE], "use", "disassembly"),
+        ("disassembly", sent_for[TO_REMANUFACTURE], "remanufacturing", "recycling"),
     ):
         span = back.spans[kind]
-        parts[kind] = part = _split(taken[:, span], column)
-        for target, portion in ((special, part), (rest, 1.0 - part)):
-            np.multiply(made[:, span], portion, out=goods[:, back.gates[kind, target]])
-    for kind, target in (("remanufacturing", "use"), ("recycling", "manufacturing")):
-        goods[:, back.gates[kind, target]] = made[:, back.spans[kind]]
-    hauls = world.hauls
-    bring_shares(goods, back.gate, back.share, hauls.target[hauls.back], tick.coming[:TO_REUSE])
+        total = amount[span]
+        wished = np.minimum(1.0, wish[span] / np.where(total > 0, total, 1.0))
+        road.portion[back.gates[kind, special]] = wished
+        np.subtract(1.0, wished, out=road.portion[back.gates[kind, rest]])
     # Well mixed in composition, but what was to be remanufactured is all still to come.
-    span, gates = back.spans["collection"], back.gates["collection", "disassembly"]
+    span = back.spans["collection"]
+    taken_apart = amount[span] * road.portion[back.gates["collection", "disassembly"]]
+    to_remanufacture = np.minimum(sent_for[TO_REMANUFACTURE, span], taken_apart)
     stage = world.stage("collection", "disassembly")
-    to_remanufacture = np.minimum(taken[TO_REMANUFACTURE, span], goods[MASS, gates].sum(axis=0))
-    np.add.at(
-        tick.coming[TO_REMANUFACTURE],
-        world.hauls.target[stage.span],
-        to_remanufacture[stage.place] * stage.share,
-    )
-
-
-def _split(taken: Floats, column: int) -> Floats:
-    """Share of each place's mass that was sent where `column` says, 0..1."""
-    mass = taken[MASS].sum(axis=0)
-    share: Floats = np.minimum(1.0, taken[column] / np.where(mass > 0, mass, 1.0))
-    return share
+    to_take_apart = tick.coming_for[TO_REMANUFACTURE, back.spans["disassembly"]]
+    np.add.at(to_take_apart, stage.target_place, to_remanufacture[stage.place] * stage.share)

@@ -36,7 +36,9 @@ LOWEST_QUALITY = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """Every unit whose first return falls in the run, by scenario and then by tick; k of them.
+    """Every unit whose first return falls in the run, by its tick and then by scenario; k of them.
+
+    So a tick finds most of its items side by side.
 
     Args:
         scenario: number, int64 [k].
@@ -88,7 +90,9 @@ def sample_items(world: World) -> Items:
         units.append(park_units)
         masses.append(park_kg)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Items(**joined, park_units=np.array(units), park_kg=np.concatenate(masses))
+    order = np.argsort(joined["first_return"], kind="stable")
+    by_tick = {name: values[order] for name, values in joined.items()}
+    return Items(**by_tick, park_units=np.array(units), park_kg=np.concatenate(masses))
 
 
 def _sample_one(world: World, number: int) -> tuple[dict[str, Integers | Floats], int, Floats]:

@@ -154,7 +154,7 @@ class Recorder:
         self._world, self._items = world, items
         self._series: dict[str, list[Floats]] = {name: [] for name in _BY_TICK}
         hauls = world.hauls
-        sizes = (hauls.direct.stop, len(hauls.carried), len(world.mines), world.nodes, world.nodes)
+        sizes = (hauls.direct.stop, len(hauls.carried), world.nodes, world.nodes)
         self._sums = tuple(np.zeros(size) for size in sizes)
         self._returned = np.zeros(hauls.returning.stop - hauls.returning.start)
         self._decided: list[tuple[Integers, Integers, Floats]] = []
@@ -164,21 +164,21 @@ class Recorder:
         for name in _BY_TICK:
             self._series[name].append(getattr(flows, name))
         np.add.at(self._returned, flows.loaded.door, flows.returned_kg)
-        mined_kg = flows.mined.sum(axis=0)
-        tick = (flows.direct_kg, flows.gate_kg, mined_kg, flows.thrown_kg, flows.processed)
+        tick = (flows.direct_kg, flows.gate_kg, flows.thrown_kg, flows.processed)
         for total, part in zip(self._sums, tick, strict=True):
             np.add(total, part, out=total)
         self._decided.append((flows.items, flows.executed, flows.quality))
 
     def run(self, state: State) -> Run:
         """What happened up to now; at least one tick must have been added."""
-        direct, gates, mined, thrown, processed = (total.copy() for total in self._sums)
+        direct, gates, thrown, processed = (total.copy() for total in self._sums)
         world, hauls = self._world, self._world.hauls
         edge_kg, extracted = np.empty(world.edges), np.zeros(world.nodes)
         edge_kg[hauls.edge] = np.concatenate(
             [direct, self._returned, gates[hauls.gate] * hauls.share]
         )
-        extracted[world.mines.nodes] = mined
+        # What a mine processes is what enters the world there.
+        extracted[world.mines.nodes] = processed[world.mines.span]
         decided, executed, quality = zip(*self._decided, strict=True)
         return Run(
             world=world,

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 MASS = slice(0, len(MATERIALS))
 QUALITY = len(MATERIALS)  # kg × quality
 SECONDARY = QUALITY + 1  # kg that was in a product before
-TO_REUSE = QUALITY + 2  # kg that was sent to be used again as it is
-TO_REMANUFACTURE = QUALITY + 3  # kg that was sent to be remanufactured
-COLUMNS = QUALITY + 4
+COLUMNS = QUALITY + 2
+# Rows of what waits where goods are sorted: kilograms that were sent to be used again as they are,
+# and to be remanufactured.
+TO_REUSE, TO_REMANUFACTURE = 0, 1
 
+NEVER = np.iinfo(np.int64).max  # the tick of what does not come back
 INITIAL_COVER_TICKS = 24.0
 MONEY = ("sales", "virgin", "processing", "transport", "landfill", "taxes")
 
@@ -38,14 +40,16 @@ class State:
         held: kg at every node, by column and in the order of the line, [COLUMNS, n].
         road: what is on it, by haul, item and gate.
         coming: what that brings to every position of the line, by column, [COLUMNS, n].
+        sent_for: kg at every sorter that was sent to be used again or remanufactured, [2, s].
+        coming_for: what the road adds to that, [2, s].
         owed: products that each use node wanted and did not get yet, kg, in the order of the line,
             [u]; negative for products in store.
         line: the order of nodes.
-        next_return: tick at which every item comes back, int64 [k]; the last tick for never.
-        lives: how often each was used again, int64 [k].
+        next_return: tick at which every item comes back, int64 [k]; or NEVER.
+        lives: how often each was used again, int8 [k].
         quality: of each, [k]; never rises.
-        state: of each, a MaterialState, int64 [k].
-        disposition: last decision on each, int64 [k]; -1 before the first.
+        state: of each, a MaterialState, int8 [k].
+        disposition: last decision on each, int8 [k]; -1 before the first.
         history: (tick, items, states), in the order in which they came about.
         agenda: items by the tick of their next return, so that no tick looks at all of them.
     """
@@ -54,6 +58,8 @@ class State:
     held: Floats
     road: Road
     coming: Floats
+    sent_for: Floats
+    coming_for: Floats
     owed: Floats
     line: Line
     next_return: Integers
@@ -78,18 +84,26 @@ class State:
 
     @property
     def transit(self) -> Floats:
-        """What is on every edge, kg by column up to SECONDARY, [e, TO_REUSE]; a copy."""
+        """What is on every edge, kg by column, [e, COLUMNS]; a copy."""
         return self.road.by_edge()
 
-    def returning(self) -> Integers:
-        """Items that come back at this tick, ascending."""
+    def returning(self, items: Items) -> Integers:
+        """Items that come back at this tick, by scenario and then by number."""
         parts = self.agenda.get(self.tick, [])
-        return np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
+        if len(parts) == 1:
+            return parts[0]
+        now = np.concatenate([np.zeros(0, np.int64), *parts])
+        return now[np.lexsort((now, items.scenario.take(now)))]
 
-    def come_back(self, items: Integers, ticks: Integers) -> None:
-        """Items, ascending, come back at these ticks next."""
+    def come_back(self, items: Integers, ticks: Integers, end: int) -> None:
+        """Items, by scenario and number, come back at these ticks next.
+
+        Those from `end` on nobody will look for.
+        """
         self.next_return[items] = ticks
-        for tick in np.unique(ticks).tolist():
+        within = ticks < end
+        items, ticks = items[within], ticks[within]
+        for tick in set(ticks.tolist()):
             self.agenda.setdefault(tick, []).append(items[ticks == tick])
 
 
@@ -98,18 +112,32 @@ class Tick:
     """What the parts of a tick fill, one after the other.
 
     Args:
+        there: what every position of the line holds to begin with, kg by column, [COLUMNS, n].
+        there_kg: of all materials, [n].
+        held: what is left of that at the end, [COLUMNS, n].
         road: what leaves.
         coming: what that will bring to every position of the line, by column, [COLUMNS, n].
-        mined: kg that enter the world at each mine, [m, x].
+        sent_for: kg at every sorter that was sent to be used again or remanufactured, [2, s].
+        coming_for: what will be added to that, [2, s].
+        mined: kg that enter the world for each factory, [m, f].
         thrown: kg that leave it for good at each position of the line, [m, n].
+        thrown_kg: of all materials, [n].
         processed: kg at each position of the line, [n].
+        emitted: by what was processed up to now, kg CO2e per scenario, [b].
     """
 
+    there: Floats
+    there_kg: Floats
+    held: Floats
     road: Road
     coming: Floats
+    sent_for: Floats
+    coming_for: Floats
     mined: Floats
     thrown: Floats
+    thrown_kg: Floats
     processed: Floats
+    emitted: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +151,6 @@ class Flows:
         direct_kg: of that, on every haul of material and of new products, [d].
         returned_kg: of that, every item, [k].
         gate_kg: of that, through every gate, [g].
-        mined: kg that entered the world at each mine, [m, x].
         thrown: kg that left it for good at each position of the line, [m, n].
         thrown_kg: of all materials, [n].
         processed: kg at each position of the line, [n].
@@ -151,7 +178,6 @@ class Flows:
     direct_kg: Floats
     returned_kg: Floats
     gate_kg: Floats
-    mined: Floats
     thrown: Floats
     thrown_kg: Floats
     processed: Floats
@@ -186,7 +212,7 @@ class Flows:
     def extracted(self) -> Floats:
         """Kilograms that entered the world at each node, [n, m]."""
         entered = np.zeros_like(self.thrown)
-        entered[:, self.line.spans["extraction"]] = self.mined
+        entered[:, self.line.spans["extraction"]] = self.loaded.mined()
         return self.line.by_node(entered).T
 
     @property
@@ -209,30 +235,31 @@ def initial_state(world: World, items: Items) -> State:
     stock[makers, MASS] = held[:, None] * world.recipe[world.scenario[makers]]
     stock[:, QUALITY] = stock[:, MASS].sum(axis=1)
     line, road = world.line, world.hauls.start(0)
-    for part in (road.ordered, road.ordered_share, road.made, road.made_share, road.goods):
-        part[:] = 0.0
+    for part in vars(road).values():
+        if isinstance(part, np.ndarray):
+            part[...] = 0.0
     return State(
         tick=0,
         held=stock.T[:, line.node].copy(),
         road=road,
         coming=np.zeros((COLUMNS, world.nodes)),
+        sent_for=np.zeros((2, len(world.sorters))),
+        coming_for=np.zeros((2, len(world.sorters))),
         owed=np.zeros(len(world.users)),
         line=line,
         next_return=items.first_return.copy(),
-        lives=np.zeros(len(items), np.int64),
+        lives=np.zeros(len(items), np.int8),
         quality=items.quality.copy(),
-        state=np.full(len(items), MaterialState.IN_USE, np.int64),
-        disposition=np.full(len(items), -1, np.int64),
+        state=np.full(len(items), MaterialState.IN_USE, np.int8),
+        disposition=np.full(len(items), -1, np.int8),
         agenda=_agenda(items.first_return),
     )
 
 
 def _agenda(ticks: Integers) -> dict[int, list[Integers]]:
-    """Items by tick, ascending."""
-    order = np.argsort(ticks, kind="stable")
-    different, first = np.unique(ticks[order], return_index=True)
-    parts = np.split(order, first[1:])
-    return {tick: [part] for tick, part in zip(different.tolist(), parts, strict=False)}
+    """Items by tick, given the ticks of all, ascending."""
+    parts = np.split(np.arange(len(ticks)), np.cumsum(np.bincount(ticks)))
+    return {tick: [part] for tick, part in enumerate(parts) if len(part)}
 
 
 def may_live_again(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +10,14 @@ import numpy as np
 from scenarios.world.booking import book_tick
 from scenarios.world.comply import check_action, comply
 from scenarios.world.factories import make_and_order
+from scenarios.world.graph import sum_by
 from scenarios.world.layout import add_columns, sum_columns
 from scenarios.world.ledger import close_ledger
-from scenarios.world.products import BILL_KG, MATERIALS, TRANSITIONS, Disposition, MaterialState
+from scenarios.world.products import MATERIALS, TRANSITIONS, Disposition, MaterialState
 from scenarios.world.recovery import recover
 from scenarios.world.state import (
-    COLUMNS,
     MASS,
+    NEVER,
     QUALITY,
     SECONDARY,
     TO_REMANUFACTURE,
@@ -26,7 +27,7 @@ from scenarios.world.state import (
     Tick,
 )
 from scenarios.world.values import QUALITY_LOSS
-from scenarios.world.view import View
+from scenarios.world.view import Opening, View
 from scenarios.world.weather import conditions
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 # Hauls from use to collection and back; by way of disassembly and remanufacturing.
 REUSE_TICKS, REMANUFACTURE_TICKS = 2, 4
-_BILLS = BILL_KG.T.copy()
-# What an item becomes at once, by disposition.
+_DELAY = 1 + np.array([REUSE_TICKS, REMANUFACTURE_TICKS])
+# What a returned item becomes by disposition, and what it is at the end of the tick.
 _BECOMES = np.array(
     [
         MaterialState.IN_USE,
@@ -48,25 +49,7 @@ _BECOMES = np.array(
     ],
     np.int64,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Opening:
-    """The first half of a tick: what has arrived, and what there is to decide on.
-
-    Args:
-        view: what a controller sees.
-        before: what every position of the line held at the beginning, kg by material, [m, n].
-        came: what hauls brought there, kg by material, [m, n].
-        delivered: kg of products that reached use, [u].
-        leaving: mass of the items to decide on by use node, kg by material, [m, u].
-    """
-
-    view: View
-    before: Floats
-    came: Floats
-    delivered: Floats
-    leaving: Floats
+_STAYS = np.where(_BECOMES == MaterialState.REMANUFACTURED, MaterialState.IN_USE, _BECOMES)
 
 
 def step(world: World, items: Items, state: State, controller: Controller) -> Flows:
@@ -82,15 +65,16 @@ def step(world: World, items: Items, state: State, controller: Controller) -> Fl
 
 def open_tick(world: World, items: Items, state: State) -> Opening:
     """Unload what arrives and look at what comes back; `state` is then within the tick."""
-    before = state.held[MASS].copy()
-    came = state.coming
-    state.held += came
-    delivered = came[MASS, world.users.span].sum(axis=0)
-    capacity, available, wanted = conditions(world, state.tick)
-    state.owed = state.owed + wanted[world.users.nodes] - delivered
-    now, leaving = _look(world, items, state)
-    view = View(world, items, state, state.tick, now, capacity, available, wanted)
-    return Opening(view, before, came[MASS], delivered, leaving)
+    state.held += state.coming
+    # The ledger compares with it at the end of the tick.
+    state.held.setflags(write=False)
+    state.sent_for = state.sent_for + state.coming_for
+    delivered = state.coming[MASS, world.users.span].sum(axis=0)
+    now = conditions(world, state.tick)
+    wanted = now.demand.take(world.users.nodes)
+    state.owed = state.owed + wanted - delivered
+    view, leaving = _look(View(world, items, state, state.tick, state.returning(items), now))
+    return Opening(view, delivered, wanted, leaving)
 
 
 def close_tick(opening: Opening, action: Action) -> Flows:
@@ -106,118 +90,119 @@ def close_tick(opening: Opening, action: Action) -> Flows:
     executed, violations, constrained = comply(view, action.dispositions)
     tick = _begin(opening)
     _send_back(opening, executed, tick)
-    limit = (view.capacity * action.activity)[world.line.node]
-    carbon_left = recover(world, state, limit, tick)
-    made = make_and_order(view, limit, action.cover_ticks, carbon_left, tick)
-    _live_on(state, view, executed)
-    close_ledger(world, state.tick, (opening.before, state.held[MASS]), opening.came, tick)
+    limit = (view.capacity * action.activity).take(world.line.node)
+    carbon_left = recover(world, world.law.carbon_cap[view.tick], limit, tick)
+    made = make_and_order(opening, limit, action.cover_ticks, carbon_left, tick)
+    _live_on(view, executed)
+    close_ledger(world, view.tick, tick)
     flows = book_tick(
-        view,
-        opening.delivered,
+        opening,
         tick,
         (action.dispositions, executed),
         made.made_kg,
         (violations + made.violations, constrained + made.constrained),
     )
-    state.road, state.coming = tick.road, tick.coming
+    state.held, state.road = tick.held, tick.road
+    state.coming, state.coming_for = tick.coming, tick.coming_for
     state.tick += 1
     return flows
 
 
 def _begin(opening: Opening) -> Tick:
-    world = opening.view.world
+    world, there = opening.view.world, opening.view.state.held
     tick = Tick(
+        there=there,
+        there_kg=there[MASS].sum(axis=0),
+        held=np.empty(there.shape),
         road=world.hauls.start(len(opening.view.now)),
-        coming=np.zeros((COLUMNS, world.nodes)),
-        mined=np.empty((len(MATERIALS), len(world.mines))),
-        thrown=np.zeros(opening.before.shape),
+        coming=np.zeros(there.shape),
+        sent_for=opening.view.state.sent_for,
+        coming_for=np.zeros((2, len(world.sorters))),
+        mined=np.empty((len(MATERIALS), len(world.makers))),
+        thrown=np.empty((len(MATERIALS), world.nodes)),
+        thrown_kg=np.empty(world.nodes),
         processed=np.empty(world.nodes),
+        emitted=world.users.emitted(opening.delivered),
     )
+    tick.held[:, world.mines.span] = there[:, world.mines.span]
+    tick.thrown[:, world.mines.span] = 0.0
+    tick.thrown_kg[world.mines.span] = 0.0
     tick.processed[world.users.span] = opening.delivered
     return tick
 
 
-def _look(world: World, items: Items, state: State) -> tuple[Integers, Floats]:
-    """Items to decide on, and the mass that they take from use nodes, kg by material, [m, u].
+def _look(view: View) -> tuple[View, Floats]:
+    """What there is to decide on, and what that takes from use nodes, kg by material, [m, u].
 
     An item whose mass is not there yet comes a tick later.
     """
-    now = state.returning()
-    place = world.stage("use", "collection").place
-    leaving = sum_columns(
-        place[items.gate[now]], _BILLS.take(items.product[now], axis=1), len(world.users)
-    )
-    there = state.held[MASS, world.users.span]
-    short: Flags = np.asarray((leaving > there).any(axis=0))
-    if short.any():
-        late = short[place[items.gate[now]]]
-        state.come_back(now[late], np.full(int(late.sum()), state.tick + 1))
-        now = now[~late]
-        leaving[:, short] = 0.0
-    return now, leaving
+    users, state = view.world.users, view.state
+    leaving = sum_columns(view.place, view.bills, len(users))
+    too_much = leaving > state.held[MASS, users.span]
+    if not too_much.any():
+        return view, leaving
+    short: Flags = np.asarray(too_much.any(axis=0))
+    late = short[view.place]
+    next_tick = np.full(int(late.sum()), state.tick + 1)
+    state.come_back(view.now[late], next_tick, view.world.ticks)
+    leaving[:, short] = 0.0
+    return replace(view, now=view.now[~late]), leaving
 
 
 def _send_back(opening: Opening, executed: Integers, tick: Tick) -> None:
     """Take returned items out of use: to collection, or to the landfill."""
-    view = opening.view
-    world, items, now, use = view.world, view.items, view.now, view.world.users.span
-    stage = world.stage("use", "collection")
-    held = view.state.held[:TO_REUSE, use]
-    total = held[MASS].sum(axis=0)
+    view, road = opening.view, tick.road
+    world, place, bills = view.world, view.place, view.bills
+    use = world.users.span
+    there, held = tick.there[:, use], tick.held[:, use]
+    total = tick.there_kg[use]
     safe_total = np.where(total > 0, total, 1.0)
-    gone = opening.leaving.sum(axis=0)
-    mean_quality = held[QUALITY] / safe_total
-    held[QUALITY:] *= 1.0 - np.minimum(gone / safe_total, 1.0)
+    gone = sum_by(place, view.mass_kg, len(world.users))
+    np.subtract(there[MASS], opening.leaving, out=held[MASS])
+    np.multiply(there[QUALITY:], 1.0 - np.minimum(gone / safe_total, 1.0), out=held[QUALITY:])
     secondary = np.minimum(1.0, held[SECONDARY] / np.maximum(safe_total - gone, 1e-300))
-    held[MASS] -= opening.leaving
-    gate = items.gate[now]
-    place = stage.place[gate]
     thrown = executed == Disposition.DISPOSE
-    bills = _BILLS.take(view.product, axis=1)
+    tick.thrown[:, use] = 0.0
     add_columns(tick.thrown[:, use], place[thrown], bills[:, thrown])
-    rows = tick.road.returned
-    tick.road.door[:] = gate
-    np.multiply(bills, ~thrown, out=rows[MASS])
-    mass = items.mass_kg(now) * ~thrown
+    road.door[:] = view.gate
+    np.multiply(bills, ~thrown, out=road.returned[MASS])
+    mass = view.mass_kg * ~thrown
+    tick.thrown_kg[use] = sum_by(place, view.mass_kg - mass, len(world.users))
+    mean_quality = there[QUALITY] / safe_total
     # Use has worn the item: what leaves is no better than the item itself.
-    rows[QUALITY] = mass * np.minimum(mean_quality[place], view.quality)
-    rows[SECONDARY] = mass * secondary[place]
-    target = world.hauls.target[stage.span][gate]
-    add_columns(tick.coming[:TO_REUSE], target, rows)
-    for column, disposition in (
+    road.returned[QUALITY] = mass * np.minimum(mean_quality.take(place), view.quality)
+    road.returned[SECONDARY] = mass * secondary.take(place)
+    stage = world.stage("use", "collection")
+    target = stage.target_place.take(view.gate)
+    add_columns(tick.coming[:, world.line.spans["collection"]], target, road.returned)
+    for row, disposition in (
         (TO_REUSE, Disposition.REUSE),
         (TO_REMANUFACTURE, Disposition.REMANUFACTURE),
     ):
-        np.add.at(tick.coming[column], target, mass * (executed == disposition))
+        # Collection comes first among the sorters.
+        np.add.at(tick.coming_for[row], target, mass * (executed == disposition))
 
 
-def _live_on(state: State, view: View, executed: Integers) -> None:
+def _live_on(view: View, executed: Integers) -> None:
     """Write every item's life on, and say when those in use come back again."""
-    now, tick = view.now, view.tick
+    state, now, tick = view.state, view.now, view.tick
+    if not TRANSITIONS[state.state.take(now), MaterialState.RETURNED].all():
+        raise AssertionError(f"tick {tick}: an item changed its state against the table")
     state.disposition[now] = executed
-    _enter(state, tick, now, np.full(len(now), MaterialState.RETURNED, np.int64))
-    _enter(state, tick, now, _BECOMES[executed])
     is_remade = executed == Disposition.REMANUFACTURE
     remade = now[is_remade]
-    _enter(state, tick, remade, np.full(len(remade), MaterialState.IN_USE, np.int64))
+    state.state[now] = _STAYS.take(executed)
+    state.history += [
+        (tick, now, np.full(len(now), MaterialState.RETURNED, np.int64)),
+        (tick, now, _BECOMES.take(executed)),
+        (tick, remade, np.full(len(remade), MaterialState.IN_USE, np.int64)),
+    ]
     state.quality[remade] *= 1.0 - QUALITY_LOSS
-    state.next_return[now] = np.iinfo(np.int64).max
+    state.next_return[now] = NEVER
     is_used = executed <= Disposition.REMANUFACTURE
-    again, lives = now[is_used], state.lives[now[is_used]]
-    life = view.items.life_ticks[again, lives] * state.quality[again]
-    delay = np.where(is_remade[is_used], REMANUFACTURE_TICKS, REUSE_TICKS)
-    back = tick + delay + 1 + life.astype(np.int64)
-    state.next_return[again] = back
-    within = back < view.world.ticks
-    state.come_back(again[within], back[within])
+    again = now[is_used]
+    lives = state.lives.take(again)
     state.lives[again] = lives + 1
-
-
-def _enter(state: State, tick: int, items: Integers, new: Integers) -> None:
-    """Write transitions; the table of transitions allows no other."""
-    if not len(items):
-        return
-    if not TRANSITIONS[state.state[items], new].all():
-        raise AssertionError(f"tick {tick}: an item changed its state against the table")
-    state.state[items] = new
-    state.history.append((tick, items, new))
+    life = view.items.life_ticks[again, lives] * state.quality.take(again)
+    delay = _DELAY.take(executed[is_used])
+    state.come_back(again, tick + delay + life.astype(np.int64), view.world.ticks)

@@ -40,20 +40,22 @@ RECOVERED_USD = (BILL_KG * RECYCLING_YIELD * DISASSEMBLY_YIELD) @ MATERIAL_USD_P
 
 def sales_usd(product: Integers, quality: Floats) -> Floats:
     """What buyers pay for an item by each disposition, USD, [k, 4]."""
-    price = PRICE_USD[product]
+    price = PRICE_USD.take(product)
     saleable = np.maximum(0.0, quality - SALEABLE_QUALITY) / (1.0 - SALEABLE_QUALITY)
-    again = price * SECOND_HAND_SHARE * saleable
-    remade = price * REMANUFACTURED_SHARE * quality * (1.0 - QUALITY_LOSS)
-    none = np.zeros(len(product))
-    return np.stack([again, remade, none, none], axis=1)
+    sales = np.zeros((len(product), 4))
+    sales[:, 0] = price * SECOND_HAND_SHARE * saleable
+    sales[:, 1] = price * REMANUFACTURED_SHARE * quality * (1.0 - QUALITY_LOSS)
+    return sales
 
 
 def handling_usd(product: Integers, quality: Floats) -> Floats:
     """What each disposition of an item costs at the bench, USD, [k, 4]; landfill is apart."""
-    mass = MASS_KG[product]
-    repair = REMANUFACTURING_USD + REMANUFACTURING_SHARE * PRICE_USD[product] * (1.0 - quality)
-    test = np.full(len(product), TEST_USD)
-    return np.stack([test, repair, RECYCLING_USD_PER_KG * mass, np.zeros(len(product))], axis=1)
+    repair = REMANUFACTURING_SHARE * PRICE_USD.take(product) * (1.0 - quality)
+    handling = np.zeros((len(product), 4))
+    handling[:, 0] = TEST_USD
+    handling[:, 1] = REMANUFACTURING_USD + repair
+    handling[:, 2] = RECYCLING_USD_PER_KG * MASS_KG.take(product)
+    return handling
 
 
 def item_values(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from scenarios.world.products import BILL_KG, MASS_KG
 from scenarios.world.values import item_values
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from scenarios.world.graph import Floats, Integers
     from scenarios.world.returns import Items
     from scenarios.world.state import State
+    from scenarios.world.weather import Conditions
+
+_BILLS = BILL_KG.T.copy()
 
 Flags = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
@@ -29,9 +33,7 @@ class View:
         state: stocks, hauls, backlogs.
         tick: now.
         now: items to decide on, int64 [k].
-        capacity: that is up, kg per tick, [n].
-        available: share of each material that a manufacturer can get from extraction, [n, m].
-        demand: products wanted at this tick, kg, [n].
+        conditions: what is up and what is wanted at this tick.
     """
 
     world: World
@@ -39,24 +41,58 @@ class View:
     state: State
     tick: int
     now: Integers
-    capacity: Floats
-    available: Floats
-    demand: Floats
+    conditions: Conditions
+
+    @property
+    def capacity(self) -> Floats:
+        """That is up, kg per tick, [n]."""
+        return self.conditions.capacity
+
+    @property
+    def available(self) -> Floats:
+        """Share of each material that a manufacturer can get from extraction, [n, m]."""
+        return self.conditions.available
+
+    @property
+    def demand(self) -> Floats:
+        """Products wanted at this tick, kg, [n]."""
+        return self.conditions.demand
 
     @cached_property
     def quality(self) -> Floats:
         """Of the items to decide on, [k]."""
-        return self.state.quality[self.now]
+        return self.state.quality.take(self.now)
 
     @cached_property
     def product(self) -> Integers:
         """Of the items to decide on, [k]."""
-        return self.items.product[self.now]
+        return self.items.product.take(self.now)
+
+    @cached_property
+    def bills(self) -> Floats:
+        """Mass of the items to decide on by material, kg, [m, k]."""
+        return _BILLS.take(self.product, axis=1)
+
+    @cached_property
+    def mass_kg(self) -> Floats:
+        """Mass of the items to decide on, [k]."""
+        mass: Floats = MASS_KG[self.product]
+        return mass
+
+    @cached_property
+    def gate(self) -> Integers:
+        """Haul that takes each item to collection, an index into the edges of that stage, [k]."""
+        return self.items.gate.take(self.now)
+
+    @cached_property
+    def place(self) -> Integers:
+        """Of the items to decide on among the use nodes, [k]."""
+        return self.world.stage("use", "collection").place.take(self.gate)
 
     @cached_property
     def scenario(self) -> Integers:
         """Of the items to decide on, [k]."""
-        return self.items.scenario[self.now]
+        return self.items.scenario.take(self.now)
 
     @cached_property
     def values(self) -> Floats:
@@ -72,8 +108,26 @@ class View:
     @cached_property
     def landfill_banned(self) -> Flags:
         """Whether the law forbids to dispose of each item, [k]."""
-        banned: Flags = self.world.law.landfill_ban[self.tick][self.scenario, self.product]
+        ban = self.world.law.landfill_ban[self.tick]
+        banned: Flags = ban.take(self.scenario * ban.shape[1] + self.product)
         return banned
+
+
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """The first half of a tick: what has arrived, and what there is to decide on.
+
+    Args:
+        view: what a controller sees.
+        delivered: kg of products that reached use, [u].
+        wanted: kg of products that are demanded at use nodes now, [u].
+        leaving: mass of the items to decide on by use node, kg by material, [m, u].
+    """
+
+    view: View
+    delivered: Floats
+    wanted: Floats
+    leaving: Floats
 
 
 @dataclass(frozen=True, eq=False)

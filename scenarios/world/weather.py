@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,11 +67,32 @@ def _flat(rows: list[tuple[float, ...]]) -> Disruptions:
     return Disruptions(start, end, node, material, table[:, 4])
 
 
-def conditions(world: World, tick: int) -> tuple[Floats, Floats, Floats]:
-    """Capacity [n], availability [n, m] and demand [n] at a tick, after what fails then.
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What holds until something fails or recovers; the arrays are not to be written.
 
-    They are the same, and the same arrays, until something fails or recovers: do not write them.
+    Args:
+        capacity: that is up, kg per tick, [n].
+        demand: kg of products wanted per tick, [n].
+        cut_off: nodes that cannot get some material, int64 [d].
+        lacking: which material each of them cannot get, an index into MATERIALS, int64 [d].
     """
+
+    capacity: Floats
+    demand: Floats
+    cut_off: Integers
+    lacking: Integers
+
+    @cached_property
+    def available(self) -> Floats:
+        """Share of each material that a manufacturer can get from extraction, [n, m]."""
+        available = np.ones((len(self.capacity), len(MATERIALS)), order="F")
+        available[self.cut_off, self.lacking] = 0.0
+        return available
+
+
+def conditions(world: World, tick: int) -> Conditions:
+    """Capacity, availability and demand at a tick, after what fails then."""
     since = bisect_right(world.turns, tick)
     if since not in world.weather:
         # One entry is enough for a run, which goes forward, and keeps memory linear.
@@ -79,13 +101,10 @@ def conditions(world: World, tick: int) -> tuple[Floats, Floats, Floats]:
     return world.weather[since]
 
 
-def _conditions(world: World, tick: int) -> tuple[Floats, Floats, Floats]:
+def _conditions(world: World, tick: int) -> Conditions:
     capacity, demand = world.capacity.copy(), world.demand.copy()
-    available = np.ones((world.nodes, len(MATERIALS)), order="F")
     outages, failures, shocks = (world.disruptions[kind] for kind in _KINDS)
-    out = outages.active(tick)
-    available[outages.node[out], outages.material[out]] = 0.0
+    out, shocked = outages.active(tick), shocks.active(tick)
     capacity[failures.node[failures.active(tick)]] = 0.0
-    shocked = shocks.active(tick)
     np.multiply.at(demand, shocks.node[shocked], shocks.factor[shocked])
-    return capacity, available, demand
+    return Conditions(capacity, demand, outages.node[out], outages.material[out])

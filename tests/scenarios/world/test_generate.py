@@ -160,6 +160,9 @@ def test_a_scenario_is_the_same_in_any_batch() -> None:
     mine = batched.scenario == 2
     np.testing.assert_array_equal(alone.quality, batched.quality[mine])
     np.testing.assert_array_equal(alone.first_return, batched.first_return[mine])
+    assert (np.diff(batched.first_return) >= 0).all()
+    same_tick = np.diff(batched.first_return) == 0
+    assert (np.diff(batched.scenario)[same_tick] >= 0).all()
 
 
 def test_ids_are_of_canonical_json(tmp_path: Path) -> None:
