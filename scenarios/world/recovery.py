@@ -52,13 +52,21 @@ def recover(world: World, cap: Floats, limit: Floats, tick: Tick) -> Floats:
     tick.processed[back.span] = amount
     np.add(tick.emitted, emitted, out=tick.emitted)
     # Exactly 1 where all of it fits: a node that is emptied is empty, without a residue.
-    part = np.minimum(1.0, amount / np.maximum(waiting, 1e-300))
+    part = np.divide(amount, waiting, out=np.ones_like(amount), where=amount < waiting)
     _take(world, amount, part, tick)
     _sort(world, amount, part, tick)
-    road, target = tick.road, world.hauls.target[world.hauls.back]
-    bring_shares(road.goods, back.place, road.back_share(), target, tick.coming)
+    _send(world, tick)
     left: Floats = np.maximum(0.0, cap - emitted)
     return left
+
+
+def _send(world: World, tick: Tick) -> None:
+    """Put the goods on their hauls; most of these carry nothing in a tick."""
+    back, hauls, road = world.way_back, world.hauls, tick.road
+    share = road.back_share()
+    loaded = np.flatnonzero(road.goods_kg.take(back.place) * share > 0.0)
+    place, target = back.place.take(loaded), hauls.target[hauls.back].take(loaded)
+    bring_shares(road.goods, place, share.take(loaded), target, tick.coming)
 
 
 def _take(world: World, amount: Floats, part: Floats, tick: Tick) -> None:

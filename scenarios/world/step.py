@@ -161,13 +161,15 @@ def _send_back(opening: Opening, executed: Integers, tick: Tick) -> None:
     np.subtract(there[MASS], opening.leaving, out=held[MASS])
     np.multiply(there[QUALITY:], 1.0 - np.minimum(gone / safe_total, 1.0), out=held[QUALITY:])
     secondary = np.minimum(1.0, held[SECONDARY] / np.maximum(safe_total - gone, 1e-300))
-    thrown = executed == Disposition.DISPOSE
+    thrown = np.flatnonzero(executed == Disposition.DISPOSE)
+    kept = np.ones(len(executed))
+    kept[thrown] = 0.0
     tick.thrown[:, use] = 0.0
-    add_columns(tick.thrown[:, use], place[thrown], bills[:, thrown])
+    add_columns(tick.thrown[:, use], place.take(thrown), bills.take(thrown, axis=1))
     road.door[:] = view.gate
-    np.multiply(bills, ~thrown, out=road.returned[MASS])
-    mass = view.mass_kg * ~thrown
-    tick.thrown_kg[use] = sum_by(place, view.mass_kg - mass, len(world.users))
+    np.multiply(bills, kept, out=road.returned[MASS])
+    mass = view.mass_kg * kept
+    tick.thrown_kg[use] = sum_by(place.take(thrown), view.mass_kg.take(thrown), len(world.users))
     mean_quality = there[QUALITY] / safe_total
     # Use has worn the item: what leaves is no better than the item itself.
     road.returned[QUALITY] = mass * np.minimum(mean_quality.take(place), view.quality)
@@ -179,8 +181,9 @@ def _send_back(opening: Opening, executed: Integers, tick: Tick) -> None:
         (TO_REUSE, Disposition.REUSE),
         (TO_REMANUFACTURE, Disposition.REMANUFACTURE),
     ):
+        chosen = np.flatnonzero(executed == disposition)
         # Collection comes first among the sorters.
-        np.add.at(tick.coming_for[row], target, mass * (executed == disposition))
+        np.add.at(tick.coming_for[row], target.take(chosen), mass.take(chosen))
 
 
 def _live_on(view: View, executed: Integers) -> None:
