@@ -38,7 +38,7 @@ class State:
     Args:
         tick: the next one to be run.
         held: kg at every node, by column and in the order of the line, [COLUMNS, n].
-        road: what is on it, by haul, item and gate.
+        road: what is on it, by factory, item and node of the way back.
         coming: what that brings to every position of the line, by column, [COLUMNS, n].
         sent_for: kg at every sorter that was sent to be used again or remanufactured, [2, s].
         coming_for: what the road adds to that, [2, s].

@@ -32,7 +32,7 @@ class View:
         items: all units; only those in `now` have come back.
         state: stocks, hauls, backlogs.
         tick: now.
-        now: items to decide on, int64 [k].
+        now: items to decide on, by scenario and then by number, int64 [k].
         conditions: what is up and what is wanted at this tick.
     """
 
@@ -75,8 +75,8 @@ class View:
 
     @cached_property
     def mass_kg(self) -> Floats:
-        """Mass of the items to decide on, [k]."""
-        mass: Floats = MASS_KG[self.product]
+        """Mass of the items to decide on, kg, [k]."""
+        mass: Floats = MASS_KG.take(self.product)
         return mass
 
     @cached_property
